@@ -1,0 +1,323 @@
+//! Provider, model and endpoint: who serves, what is served, and the pair of both.
+
+use super::{Capability, CapabilitySet};
+use std::fmt;
+use std::sync::Arc;
+
+/// Identifies an endpoint across catalog refreshes and restarts: `provider/model`, as in
+/// `groq/llama-3.3-70b-versatile` or `openrouter/google/gemma-4-31b-it:free`.
+pub type EndpointKey = Arc<str>;
+
+/// This model at this provider: the unit that is chosen, called and watched.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Its stable name.
+    pub key: EndpointKey,
+    /// Who serves it.
+    pub provider: Arc<Provider>,
+    /// What is served.
+    pub model: Model,
+    /// The model's name in this provider's requests; may differ from [`Model::id`].
+    pub upstream_model: String,
+}
+
+impl Endpoint {
+    /// Joins a model to its provider; the key follows from both.
+    pub fn new(provider: Arc<Provider>, model: Model, upstream_model: String) -> Self {
+        let key = format!("{}/{}", provider.slug, model.id).into();
+        Self { key, provider, model, upstream_model }
+    }
+}
+
+/// A model as users see it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Model {
+    /// The id users name it by and that replies carry, as in `google/gemma-4-31b-it:free`.
+    pub id: String,
+    /// A name for people.
+    pub name: String,
+    /// When it was published, Unix seconds; 0 when unknown.
+    pub created: u64,
+    /// Prompt and answer together fit in this many tokens; `None` when unknown.
+    pub context_tokens: Option<u32>,
+    /// The longest answer in tokens; `None` when unlimited or unknown.
+    pub max_output_tokens: Option<u32>,
+    /// What it can do and which parameters it understands.
+    pub capabilities: CapabilitySet,
+    /// It always reasons before it answers.
+    pub reasoning_mandatory: bool,
+    /// How good its answers are, 0 to 1, on hard prompts; from configuration or a guess by size.
+    pub quality: f32,
+    /// Expected output speed before any has been measured, tokens a second.
+    pub tokens_per_s: Option<f32>,
+}
+
+/// Who serves endpoints, and how to talk to it. Data, never a type per provider.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// Short lower-case name, as in `groq`; also what `provider.only` and friends name.
+    pub slug: String,
+    /// A name for people, shown as `provider` in replies.
+    pub name: String,
+    /// Where its API is.
+    pub base: BaseUrl,
+    /// How it wants its key.
+    pub auth: Auth,
+    /// The key, where it needs one.
+    pub key: Option<Secret>,
+    /// Which request fields it takes and under which names.
+    pub profile: FieldProfile,
+    /// It may train on prompts; such providers are out for `data_collection: "deny"`.
+    pub trains_on_prompts: bool,
+    /// It speaks HTTP/2 without TLS (h2c prior knowledge).
+    pub h2c: bool,
+    /// More request headers for every call, as in `x-api-version`.
+    pub headers: Vec<(String, String)>,
+    /// The most requests under way at once; `None` for no limit of ours.
+    pub max_concurrency: Option<u32>,
+    /// It is one of the built-in simulated ones.
+    pub simulated: bool,
+}
+
+/// A parsed base URL: scheme, host, port and path prefix without a trailing slash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    /// `https` (true) or `http`.
+    pub tls: bool,
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Path prefix such as `/api/v1`; empty for none.
+    pub prefix: String,
+}
+
+/// How a provider wants its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// `Authorization: Bearer KEY`.
+    Bearer,
+    /// A header of its own, as in `api-key: KEY`.
+    Header(String),
+    /// None at all, as local servers.
+    None,
+}
+
+/// A provider's differences from the OpenAI request (contract §4, cross-cutting 1-2).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FieldProfile {
+    /// The spelling of the output limit it takes.
+    pub output_limit: OutputLimitField,
+    /// Top-level fields it rejects: removed.
+    pub strip: Vec<String>,
+    /// Top-level fields it knows under another name: `(ours, theirs)`.
+    pub rename: Vec<(String, String)>,
+    /// It understands OpenRouter's routing fields (`provider`, `plugins`, `reasoning`, …), so they stay.
+    pub router_fields: bool,
+    /// It rejects fields outside the OpenAI request: every unknown top-level field is removed.
+    pub known_fields_only: bool,
+    /// It rejects `messages[].name`: removed.
+    pub strip_message_names: bool,
+    /// It rejects `stream_options`: usage is then counted, not asked for.
+    pub no_stream_options: bool,
+}
+
+/// Which spelling of the output limit a provider takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutputLimitField {
+    /// Whatever the client wrote.
+    #[default]
+    AsSent,
+    /// `max_tokens`.
+    MaxTokens,
+    /// `max_completion_tokens`.
+    MaxCompletionTokens,
+}
+
+/// What a request needs of a model (contract §1.1): lacking a hard one makes it ineligible, a soft
+/// one is preferred and otherwise stripped.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Requirements {
+    /// Without these the request cannot be answered.
+    pub hard: CapabilitySet,
+    /// Parameters in use that may be dropped; hard under `provider.require_parameters`.
+    pub soft: CapabilitySet,
+    /// Estimated prompt tokens, everything counted.
+    pub prompt_tokens: u32,
+    /// The output limit the client set.
+    pub max_output_tokens: Option<u32>,
+}
+
+/// The first thing that keeps a model from answering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unmet {
+    /// A hard capability is missing.
+    #[error("lacks {0}")]
+    Capability(Capability),
+    /// The context window is too small: tokens needed and available.
+    #[error("context of {has} tokens is below the {needs} needed")]
+    Context {
+        /// Prompt plus output tokens.
+        needs: u32,
+        /// The model's window.
+        has: u32,
+    },
+    /// The longest answer is too short.
+    #[error("answers end at {has} tokens, {needs} were asked for")]
+    Output {
+        /// `max_tokens` of the request.
+        needs: u32,
+        /// The model's limit.
+        has: u32,
+    },
+}
+
+impl Model {
+    /// Whether this model can answer; otherwise the first reason why not.
+    ///
+    /// # Errors
+    /// The first [`Unmet`] in the order capability, output length, context.
+    pub fn satisfies(&self, needs: &Requirements) -> Result<(), Unmet> {
+        if let Some(missing) = needs.hard.difference(self.capabilities).iter().next() {
+            return Err(Unmet::Capability(missing));
+        }
+        if let (Some(asked), Some(limit)) = (needs.max_output_tokens, self.max_output_tokens)
+            && asked > limit
+        {
+            return Err(Unmet::Output { needs: asked, has: limit });
+        }
+        let total = needs.prompt_tokens.saturating_add(needs.max_output_tokens.unwrap_or(1));
+        match self.context_tokens {
+            Some(window) if total > window => Err(Unmet::Context { needs: total, has: window }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A provider key. Never shown by `Debug` or in errors.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a key; surrounding white space is dropped, an empty one is none.
+    pub fn new(key: &str) -> Option<Self> {
+        let key = key.trim();
+        (!key.is_empty()).then(|| Self(key.to_owned()))
+    }
+
+    /// The key itself, for the header it goes into.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Why a base URL was refused.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an http:// or https:// base URL with a host")]
+pub struct BadBaseUrl(pub String);
+
+impl std::str::FromStr for BaseUrl {
+    type Err = BadBaseUrl;
+
+    fn from_str(url: &str) -> Result<Self, BadBaseUrl> {
+        let bad = || BadBaseUrl(url.to_owned());
+        let (tls, rest) = match url.split_once("://") {
+            Some(("https", rest)) => (true, rest),
+            Some(("http", rest)) => (false, rest),
+            _ => return Err(bad()),
+        };
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let default_port = if tls { 443 } else { 80 };
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| bad())?),
+            _ => (authority, default_port),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let well_formed = |s: &str| s.bytes().all(|b| b.is_ascii_graphic() && !b"@?#\\\"".contains(&b));
+        if host.is_empty() || !well_formed(host) || !well_formed(path) {
+            return Err(bad());
+        }
+        Ok(Self { tls, host: host.to_owned(), port, prefix: path.trim_end_matches('/').to_owned() })
+    }
+}
+
+impl BaseUrl {
+    /// The `Host` header: the port only where it is not the scheme's own.
+    pub fn host_header(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        match (self.tls, self.port) {
+            (true, 443) | (false, 80) => host,
+            (_, port) => format!("{host}:{port}"),
+        }
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.host_header(), self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(url: &str, expect: Option<(&str, &str)>) {
+        let parsed = url.parse::<BaseUrl>().ok();
+        let got = parsed.as_ref().map(|u| (u.host_header(), u.to_string()));
+        assert_eq!(got, expect.map(|(h, u)| (h.to_owned(), u.to_owned())), "{url}");
+    }
+
+    #[test]
+    fn base_urls_keep_host_port_and_prefix() {
+        check(
+            "https://openrouter.ai/api/v1/",
+            Some(("openrouter.ai", "https://openrouter.ai/api/v1")),
+        );
+        check("http://127.0.0.1:11434/v1", Some(("127.0.0.1:11434", "http://127.0.0.1:11434/v1")));
+        check("http://[::1]:8000", Some(("[::1]:8000", "http://[::1]:8000")));
+        check("http://[::1]", Some(("[::1]", "http://[::1]")));
+    }
+
+    #[test]
+    fn what_is_no_base_url_is_refused() {
+        for url in ["", "ftp://a", "https://", "https://a:b", "https://user@host", "http://a/ b"] {
+            check(url, None);
+        }
+    }
+
+    #[test]
+    fn a_window_must_hold_prompt_and_answer() {
+        let model = Model { context_tokens: Some(100), ..Model::default() };
+        let needs = |prompt_tokens, max| Requirements {
+            prompt_tokens,
+            max_output_tokens: max,
+            ..Requirements::default()
+        };
+        assert_eq!(model.satisfies(&needs(60, Some(40))), Ok(()));
+        assert_eq!(model.satisfies(&needs(60, Some(41))), Err(Unmet::Context { needs: 101, has: 100 }));
+        assert_eq!(model.satisfies(&needs(100, None)), Err(Unmet::Context { needs: 101, has: 100 }));
+    }
+
+    #[test]
+    fn an_output_limit_counts_only_where_the_model_has_one() {
+        let needs = Requirements { max_output_tokens: Some(4097), ..Requirements::default() };
+        let capped = Model { max_output_tokens: Some(4096), ..Model::default() };
+        assert_eq!(capped.satisfies(&needs), Err(Unmet::Output { needs: 4097, has: 4096 }));
+        assert_eq!(Model::default().satisfies(&needs), Ok(()));
+    }
+
+    #[test]
+    fn a_key_is_never_printed() {
+        let key = Secret::new(" sk-very-secret ").expect("not empty");
+        assert_eq!(key.reveal(), "sk-very-secret");
+        assert_eq!(format!("{key:?}"), "Secret(…)");
+    }
+}

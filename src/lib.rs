@@ -1,0 +1,12 @@
+//! Freeway: a reverse proxy that answers `model: "auto"` with the best free model for the job.
+
+pub mod catalog;
+pub mod metering;
+pub mod money;
+pub mod protocol;
+pub mod routing;
+pub mod snapshot;
+pub mod upstream;
+
+#[cfg(feature = "proxy")]
+pub mod services;

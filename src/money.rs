@@ -1,0 +1,1 @@
+//! Money: integer micro-credits, checked, rounded nowhere.

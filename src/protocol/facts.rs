@@ -1,0 +1,165 @@
+//! What one pass over a request body finds: everything the later rooms decide from.
+
+use crate::catalog::Requirements;
+
+/// A range of the body, in bytes. Bodies are far below 4 GiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// The bytes it covers.
+    pub fn of(self, body: &[u8]) -> &[u8] {
+        &body[self.start as usize..self.end as usize]
+    }
+
+    /// Its length in bytes.
+    pub fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Whether it covers nothing.
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// Everything known of a request after inspection. Owns no prompt text, only spans of the body.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RequestFacts {
+    /// The `model` as asked, unescaped; `None` when absent or null.
+    pub model: Option<String>,
+    /// `stream: true`.
+    pub stream: bool,
+    /// `stream_options.include_usage: true`.
+    pub include_usage: bool,
+    /// `n`, 1 when absent.
+    pub choices: u32,
+    /// What a model must be able to do.
+    pub requirements: Requirements,
+    /// What the caller wants of the router (contract §1.6).
+    pub preferences: Preferences,
+    /// What the classifier looks at.
+    pub features: PromptFeatures,
+    /// Where the body may be edited.
+    pub edits: Edits,
+}
+
+/// The caller's wishes: filters and orderings over the pool, never a way to a paid model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Preferences {
+    /// `models[]`: ordered preference list.
+    pub models: Vec<String>,
+    /// `provider.order[]`.
+    pub order: Vec<String>,
+    /// `provider.only[]`; empty for no restriction.
+    pub only: Vec<String>,
+    /// `provider.ignore[]`.
+    pub ignore: Vec<String>,
+    /// `provider.allow_fallbacks: false`: one attempt only.
+    pub no_fallbacks: bool,
+    /// `provider.require_parameters: true`: soft requirements become hard.
+    pub require_parameters: bool,
+    /// `provider.data_collection: "deny"` or `provider.zdr: true`.
+    pub deny_data_collection: bool,
+    /// `provider.sort` (or its `by`).
+    pub sort: Option<Sort>,
+    /// Patterns of the `auto-router` plugin a model id must match; empty for all.
+    pub allowed_models: Vec<String>,
+    /// Patterns of the `auto-router` plugin that exclude; they win over allows.
+    pub excluded_models: Vec<String>,
+    /// `plugins: context-compression` or `transforms: ["middle-out"]`: half the context is enough.
+    pub context_compression: bool,
+    /// `session_id`, else `prompt_cache_key`.
+    pub session: Option<String>,
+}
+
+/// `provider.sort`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// All prices are 0: no effect.
+    Price,
+    /// Fastest output first.
+    Throughput,
+    /// Shortest time to first token first.
+    Latency,
+    /// Best quality first (`exacto`).
+    Quality,
+}
+
+/// Who said a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// `system` or `developer`.
+    System,
+    /// `user`.
+    User,
+    /// `assistant`.
+    Assistant,
+    /// `tool` or the older `function`.
+    Tool,
+}
+
+/// One text of a message, still JSON-escaped in the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// Who said it.
+    pub role: Role,
+    /// Position of its message.
+    pub message: u32,
+    /// The string between its quotes.
+    pub span: Span,
+}
+
+/// What the classifier decides from; counts, and spans of the text itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PromptFeatures {
+    /// Number of messages.
+    pub messages: u32,
+    /// Number of user messages.
+    pub user_turns: u32,
+    /// Every text in order.
+    pub texts: Vec<Text>,
+    /// Bytes of text outside the user's messages: system, tools' answers, the assistant's.
+    pub context_bytes: u32,
+    /// Bytes of the user's text.
+    pub user_bytes: u32,
+    /// Bytes of `tools`/`functions`.
+    pub tool_bytes: u32,
+    /// Number of tools offered.
+    pub tools: u32,
+    /// Bytes of the JSON schema asked for.
+    pub schema_bytes: u32,
+    /// Images, audio, video and file parts.
+    pub attachments: u32,
+    /// A tool was called or answered in the history.
+    pub tool_history: bool,
+    /// Effort asked of a reasoning model, 0 (none) to 5 (max); `None` when unset.
+    pub reasoning_effort: Option<u8>,
+}
+
+/// A member of the body's top-level object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its key, between the quotes as written.
+    pub key: Span,
+    /// Its value.
+    pub value: Span,
+}
+
+/// Where the body may be edited: all members of the top-level object, and a few places below.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Edits {
+    /// Top-level members in order. At most [`super::inspect::MAX_MEMBERS`].
+    pub members: Vec<Member>,
+    /// `name` members of messages: key quote to value end.
+    pub message_names: Vec<Span>,
+    /// One past the last byte of the object (its `}` is before it).
+    pub object_end: u32,
+    /// First byte of the object (its `{`).
+    pub object_start: u32,
+}

@@ -1,0 +1,1 @@
+//! Which endpoint should answer, in which order, and why.

@@ -1,0 +1,2 @@
+//! One background loop a file.
+pub mod simulate;

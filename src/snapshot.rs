@@ -1,0 +1,1 @@
+//! What one request decides from, swapped whole.
