@@ -1,0 +1,382 @@
+//! The file as written: a mirror of its tables, then one validation that turns it into a [`Config`].
+
+use super::{Config, ConfigError, ConfiguredProvider, Limits, Overrides, Timeouts, Tls};
+use crate::catalog::{BUILT_IN, CapabilitySet, Endpoint, Model, ProviderProfile, Secret};
+use crate::routing::Policy;
+use crate::services::simulate::SimulatedModels;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use toml::{Table, Value};
+
+/// Loopback unless asked otherwise: without accounts anybody who can connect can use it.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct File {
+    server: Server,
+    timeouts: TimeoutsMs,
+    routing: Routing,
+    catalog: CatalogTable,
+    provider: Vec<Table>,
+    simulate: Option<SimulatedModels>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Server {
+    listen: Option<SocketAddr>,
+    metrics_listen: Option<SocketAddr>,
+    admin_listen: Option<SocketAddr>,
+    data_dir: Option<PathBuf>,
+    tls_certificate: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    threads: Option<usize>,
+    shutdown_grace_s: u64,
+    max_body_bytes: usize,
+    max_buffered_bytes: usize,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            metrics_listen: None,
+            admin_listen: None,
+            data_dir: None,
+            tls_certificate: None,
+            tls_key: None,
+            threads: None,
+            shutdown_grace_s: 10,
+            max_body_bytes: 32 << 20,
+            max_buffered_bytes: 1 << 30,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct TimeoutsMs {
+    connect_ms: u64,
+    first_token_ms: u64,
+    answer_ms: u64,
+    idle_ms: u64,
+    total_ms: u64,
+    read_body_ms: u64,
+    keepalive_comment_ms: u64,
+}
+
+impl Default for TimeoutsMs {
+    fn default() -> Self {
+        Self {
+            connect_ms: 3_000,
+            first_token_ms: 30_000,
+            answer_ms: 120_000,
+            idle_ms: 30_000,
+            total_ms: 600_000,
+            read_body_ms: 60_000,
+            keepalive_comment_ms: 10_000,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Routing {
+    max_attempts: usize,
+    quality_vs_speed: f32,
+    seed: u64,
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Self { max_attempts: 4, quality_vs_speed: 0.5, seed: 0 }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct CatalogTable {
+    refresh_s: u64,
+}
+
+impl Default for CatalogTable {
+    fn default() -> Self {
+        Self { refresh_s: 600 }
+    }
+}
+
+/// A model of the operator's own provider, written down instead of listed by it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StaticModel {
+    id: String,
+    upstream_model: Option<String>,
+    name: Option<String>,
+    context_tokens: Option<u32>,
+    max_output_tokens: Option<u32>,
+    #[serde(default)]
+    capabilities: CapabilitySet,
+    quality: Option<f32>,
+    tokens_per_s: Option<f32>,
+}
+
+pub(super) fn parse(origin: &str, text: &str) -> Result<File, ConfigError> {
+    toml::from_str(text)
+        .map_err(|source| ConfigError::Syntax { origin: origin.to_owned(), source: Box::new(source) })
+}
+
+impl File {
+    pub(super) fn validate(
+        self,
+        origin: &str,
+        overrides: &Overrides,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Config, ConfigError> {
+        let bad = |field: &str, problem: String| ConfigError::Value {
+            origin: origin.to_owned(),
+            field: field.to_owned(),
+            problem,
+        };
+        let tls = match (self.server.tls_certificate, self.server.tls_key) {
+            (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
+            (None, None) => None,
+            _ => return Err(bad("server", "tls_certificate and tls_key go together".to_owned())),
+        };
+        let admin_listen = overrides.admin_listen.or(self.server.admin_listen);
+        if let Some(address) = admin_listen.filter(|a| !a.ip().is_loopback()) {
+            let problem = format!("{address} is no loopback address; the admin listener asks for no credentials");
+            return Err(bad("server.admin_listen", problem));
+        }
+        if self.routing.max_attempts == 0 {
+            return Err(bad("routing.max_attempts", "must be at least 1".to_owned()));
+        }
+        if !(0.0..=1.0).contains(&self.routing.quality_vs_speed) {
+            return Err(bad("routing.quality_vs_speed", "must be between 0 (speed) and 1 (quality)".to_owned()));
+        }
+        if !(1..=MAX_BODY_LIMIT).contains(&self.server.max_body_bytes) {
+            return Err(bad("server.max_body_bytes", format!("must be between 1 and {MAX_BODY_LIMIT}")));
+        }
+        let providers = providers(&self.provider, env).map_err(|(field, problem)| bad(&field, problem))?;
+        let simulated = (overrides.simulate || self.simulate.is_some() || providers.is_empty())
+            .then(|| self.simulate.unwrap_or_default());
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Config {
+            listen: overrides.listen.or(self.server.listen).unwrap_or(DEFAULT_LISTEN),
+            metrics_listen: overrides.metrics_listen.or(self.server.metrics_listen),
+            admin_listen,
+            data_dir: overrides.data_dir.clone().or(self.server.data_dir),
+            tls,
+            threads: self.server.threads.unwrap_or(cores).max(1),
+            shutdown_grace: Duration::from_secs(self.server.shutdown_grace_s),
+            limits: Limits {
+                max_body_bytes: self.server.max_body_bytes,
+                max_buffered_bytes: self.server.max_buffered_bytes,
+            },
+            timeouts: self.timeouts.into(),
+            max_attempts: self.routing.max_attempts,
+            policy: Policy { quality_vs_speed: self.routing.quality_vs_speed, ..Policy::default() },
+            seed: self.routing.seed,
+            refresh: Duration::from_secs(self.catalog.refresh_s.max(1)),
+            providers,
+            simulated,
+        })
+    }
+}
+
+/// Spans of a body are 32-bit; half of that leaves room for every sum.
+const MAX_BODY_LIMIT: usize = 1 << 30;
+
+impl From<TimeoutsMs> for Timeouts {
+    fn from(ms: TimeoutsMs) -> Self {
+        let d = Duration::from_millis;
+        Self {
+            connect: d(ms.connect_ms),
+            first_token: d(ms.first_token_ms),
+            answer: d(ms.answer_ms),
+            idle: d(ms.idle_ms),
+            total: d(ms.total_ms),
+            read_body: d(ms.read_body_ms),
+            keepalive_comment: d(ms.keepalive_comment_ms),
+        }
+    }
+}
+
+type Problem = (String, String);
+
+/// The providers in use: built-in ones whose key is in the environment, and those of the file,
+/// which may also change a built-in one by its slug.
+fn providers(own: &[Table], env: &dyn Fn(&str) -> Option<String>) -> Result<Vec<ConfiguredProvider>, Problem> {
+    let built_in: Table = toml::from_str(BUILT_IN).expect("a unit test reads the built-in profiles");
+    let mut tables: Vec<(Table, bool)> = match built_in.get("provider") {
+        Some(Value::Array(rows)) => rows.iter().filter_map(Value::as_table).map(|t| (t.clone(), false)).collect(),
+        _ => Vec::new(),
+    };
+    for (position, table) in own.iter().enumerate() {
+        let slug = table.get("slug").and_then(Value::as_str);
+        let slug = slug.ok_or_else(|| (format!("provider[{position}].slug"), "is missing".to_owned()))?;
+        match tables.iter_mut().find(|(t, _)| t.get("slug").and_then(Value::as_str) == Some(slug)) {
+            Some((known, named)) => {
+                known.extend(table.clone());
+                *named = true;
+            }
+            None => tables.push((table.clone(), true)),
+        }
+    }
+    let mut used = Vec::new();
+    for (table, named) in tables {
+        used.extend(provider(table, named, env)?);
+    }
+    Ok(used)
+}
+
+fn provider(
+    mut table: Table,
+    named: bool,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<ConfiguredProvider>, Problem> {
+    let slug = table.get("slug").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let problem = |e: &dyn std::fmt::Display| (format!("provider `{slug}`"), e.to_string());
+    let key = take_string(&mut table, "key").map_err(|e| problem(&e))?;
+    let ca_file = take_string(&mut table, "ca_file").map_err(|e| problem(&e))?.map(PathBuf::from);
+    let listed = shorthand_list(&mut table);
+    let models = static_models(&mut table).map_err(|e| problem(&e))?;
+    let profile: ProviderProfile = Value::Table(table).try_into().map_err(|e: toml::de::Error| problem(&e.message()))?;
+    let key = key.or_else(|| profile.key_env.as_deref().and_then(env)).as_deref().and_then(Secret::new);
+    // A server of one's own needs no key, but has to be named.
+    if !named && (key.is_none() || profile.local) {
+        return Ok(None);
+    }
+    let provider = Arc::new(profile.provider(key, None, env).map_err(|e| problem(&e))?);
+    let list_url = match listed {
+        true => Some(profile.list_url(&provider.base, env).map_err(|e| problem(&e))?),
+        false => None,
+    };
+    let endpoint = |m: StaticModel| {
+        let upstream = m.upstream_model.clone().unwrap_or_else(|| m.id.clone());
+        Endpoint::new(Arc::clone(&provider), m.into(), upstream)
+    };
+    let models = models.into_iter().map(endpoint).collect();
+    Ok(Some(ConfiguredProvider { models, rules: profile.list_rules(), list_url, ca_file, provider }))
+}
+
+/// `list = "none"` is no list; `list = "groq"` is short for its dialect.
+fn shorthand_list(table: &mut Table) -> bool {
+    match table.get("list") {
+        Some(Value::String(dialect)) if dialect == "none" => {
+            table.remove("list");
+            false
+        }
+        Some(Value::String(dialect)) => {
+            let long = Table::from_iter([("dialect".to_owned(), Value::String(dialect.clone()))]);
+            table.insert("list".to_owned(), Value::Table(long));
+            true
+        }
+        _ => true,
+    }
+}
+
+fn take_string(table: &mut Table, key: &str) -> Result<Option<String>, String> {
+    match table.remove(key) {
+        None => Ok(None),
+        Some(Value::String(value)) => Ok(Some(value)),
+        Some(_) => Err(format!("`{key}` must be a string")),
+    }
+}
+
+/// `[[provider.model]]` tables with an `id` are models; those with a `match` are rules and stay.
+fn static_models(table: &mut Table) -> Result<Vec<StaticModel>, String> {
+    let Some(Value::Array(rows)) = table.get_mut("model") else { return Ok(Vec::new()) };
+    let (models, rules) = std::mem::take(rows).into_iter().partition(|row| row.get("id").is_some());
+    *rows = rules;
+    let models: Vec<Value> = models;
+    models.into_iter().map(|m| m.try_into().map_err(|e: toml::de::Error| e.message().to_owned())).collect()
+}
+
+impl From<StaticModel> for Model {
+    fn from(m: StaticModel) -> Self {
+        Self {
+            name: m.name.unwrap_or_else(|| m.id.clone()),
+            id: m.id,
+            context_tokens: m.context_tokens,
+            max_output_tokens: m.max_output_tokens,
+            capabilities: m.capabilities,
+            quality: m.quality.unwrap_or_default(),
+            tokens_per_s: m.tokens_per_s,
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, env: &[(&str, &str)]) -> Result<Config, String> {
+        let env = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        let file = parse("freeway.toml", text).map_err(|e| e.to_string())?;
+        file.validate("freeway.toml", &Overrides::default(), &env).map_err(|e| e.to_string())
+    }
+
+    #[track_caller]
+    fn refused(text: &str, because: &str) {
+        let error = load(text, &[]).expect_err("must be refused");
+        assert!(error.contains(because), "{error}");
+    }
+
+    fn slugs(config: &Config) -> Vec<&str> {
+        config.providers.iter().map(|p| p.provider.slug.as_str()).collect()
+    }
+
+    #[test]
+    fn without_a_file_and_without_keys_the_simulated_models_serve() {
+        let config = load("", &[]).expect("defaults are valid");
+        assert!(config.providers.is_empty() && config.simulated.is_some());
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    }
+
+    #[test]
+    fn a_key_in_the_environment_brings_its_provider_in() {
+        let config = load("", &[("GROQ_API_KEY", "k"), ("MISTRAL_API_KEY", " ")]).expect("valid");
+        assert_eq!(slugs(&config), ["groq"]);
+        assert!(config.simulated.is_none(), "never mixed with real models unless asked");
+    }
+
+    #[test]
+    fn local_servers_are_found_when_named() {
+        let config = load("[[provider]]\nslug = \"ollama\"", &[]).expect("valid");
+        assert_eq!(slugs(&config), ["ollama"]);
+    }
+
+    #[test]
+    fn a_built_in_profile_can_be_changed_by_its_slug() {
+        let text = "[[provider]]\nslug = \"groq\"\nbase_url = \"http://127.0.0.1:9/v1\"\nkey = \"k\"";
+        let config = load(text, &[]).expect("valid");
+        assert_eq!(config.providers[0].provider.base.to_string(), "http://127.0.0.1:9/v1");
+        assert_eq!(config.providers[0].provider.name, "Groq");
+    }
+
+    #[test]
+    fn a_provider_of_ones_own_may_write_its_models_down() {
+        let text = "[[provider]]\nslug = \"a\"\nbase_url = \"http://127.0.0.1:9/v1\"\nlist = \"none\"\n\
+                    [[provider.model]]\nid = \"a/m\"\nupstream_model = \"m\"\ncapabilities = [\"tools\"]";
+        let config = load(text, &[]).expect("valid");
+        assert!(config.providers[0].list_url.is_none());
+        assert_eq!(&*config.providers[0].models[0].key, "a/a/m");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        refused("[server]\nlisten_on = 1", "listen_on");
+        refused("[server]\ntls_key = \"k.pem\"", "tls_certificate and tls_key go together");
+        refused("[server]\nadmin_listen = \"0.0.0.0:1\"", "server.admin_listen");
+        refused("[routing]\nmax_attempts = 0", "routing.max_attempts");
+        refused("[routing]\nquality_vs_speed = 2", "routing.quality_vs_speed");
+        refused("[[provider]]\nname = \"x\"", "provider[0].slug");
+        refused("[[provider]]\nslug = \"x\"\nbase_url = \"http://h\"\ncolour = 1", "colour");
+        refused("[[provider]]\nslug = \"x\"\nbase_url = \"nowhere\"", "base URL");
+    }
+}

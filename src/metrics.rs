@@ -1,0 +1,211 @@
+//! Every Prometheus series, as typed handles. Labels come from closed sets: our own enums, and the
+//! endpoints and models of the catalog, which is bounded.
+
+use crate::snapshot::Snapshot;
+use crate::routing::condition::Availability;
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
+};
+
+/// Seconds; from a cached answer of a local model to the longest wait for a busy one.
+const FIRST_TOKEN_BUCKETS: &[f64] =
+    &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0];
+/// Seconds; a whole answer.
+const REQUEST_BUCKETS: &[f64] =
+    &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0];
+/// Seconds; our own work, which is counted in microseconds.
+const OVERHEAD_BUCKETS: &[f64] =
+    &[5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 3.2e-4, 6.4e-4, 1.25e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.25];
+
+/// The handles. One set a process (or an embedding).
+pub struct Metrics {
+    registry: Registry,
+    /// Requests by dialect and outcome.
+    pub requests: IntCounterVec,
+    /// Requests under way.
+    pub in_flight: IntGauge,
+    /// Upstream attempts by endpoint and result.
+    pub attempts: IntCounterVec,
+    /// Attempts given up for another endpoint, by the endpoint left and why.
+    pub failovers: IntCounterVec,
+    /// Tokens by model and direction.
+    pub tokens: IntCounterVec,
+    /// Answers by who counted their tokens.
+    pub usage: IntCounterVec,
+    /// Arrival of a request to its first meaningful token.
+    pub first_token: HistogramVec,
+    /// Arrival of a request to its end.
+    pub duration: HistogramVec,
+    /// Our own part: the request's way in.
+    pub overhead_request: Histogram,
+    /// Our own part: an upstream's first token to the client.
+    pub overhead_response: Histogram,
+    /// Refreshes of a provider's model list by result.
+    pub catalog_refreshes: IntCounterVec,
+    /// When a provider's list was last read, Unix seconds.
+    pub catalog_refreshed: GaugeVec,
+    catalog_endpoints: GaugeVec,
+    endpoint_open: GaugeVec,
+    endpoint_success: GaugeVec,
+    endpoint_in_flight: GaugeVec,
+}
+
+impl Metrics {
+    /// A set of series in a registry of its own.
+    ///
+    /// # Errors
+    /// Never in practice: only if two series had one name.
+    pub fn new() -> prometheus::Result<Self> {
+        let build = Builder { registry: Registry::new() };
+        let overhead = build.histograms(
+            "freeway_overhead_seconds",
+            "Time a request spends in Freeway itself, by part of its way.",
+            OVERHEAD_BUCKETS,
+            &["part"],
+        )?;
+        let info = build.gauges("freeway_build_info", "The version that runs; always 1.", &["version"])?;
+        info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        build.process()?;
+        Ok(Self {
+            requests: build.counters(
+                "freeway_requests_total",
+                "Chat requests by dialect and outcome.",
+                &["dialect", "outcome"],
+            )?,
+            in_flight: build.gauge("freeway_requests_in_flight", "Chat requests under way.")?,
+            attempts: build.counters(
+                "freeway_attempts_total",
+                "Upstream attempts by endpoint and result.",
+                &["endpoint", "result"],
+            )?,
+            failovers: build.counters(
+                "freeway_failovers_total",
+                "Attempts given up for another endpoint, by the endpoint left and the reason.",
+                &["endpoint", "reason"],
+            )?,
+            tokens: build.counters(
+                "freeway_tokens_total",
+                "Tokens of delivered answers by model and direction.",
+                &["model", "direction"],
+            )?,
+            usage: build.counters(
+                "freeway_usage_reports_total",
+                "Delivered answers by who counted their tokens: reported by the provider or estimated here.",
+                &["source"],
+            )?,
+            first_token: build.histograms(
+                "freeway_first_token_seconds",
+                "Arrival of a request to its first meaningful token.",
+                FIRST_TOKEN_BUCKETS,
+                &["streamed"],
+            )?,
+            duration: build.histograms(
+                "freeway_request_duration_seconds",
+                "Arrival of a request to the end of its answer.",
+                REQUEST_BUCKETS,
+                &["streamed"],
+            )?,
+            overhead_request: overhead.with_label_values(&["request"]),
+            overhead_response: overhead.with_label_values(&["response"]),
+            catalog_refreshes: build.counters(
+                "freeway_catalog_refreshes_total",
+                "Refreshes of a provider's model list by result.",
+                &["provider", "result"],
+            )?,
+            catalog_refreshed: build.gauges(
+                "freeway_catalog_refresh_timestamp_seconds",
+                "When a provider's model list was last read, Unix time.",
+                &["provider"],
+            )?,
+            catalog_endpoints: build.gauges(
+                "freeway_catalog_endpoints",
+                "Endpoints in the catalog by provider.",
+                &["provider"],
+            )?,
+            endpoint_open: build.gauges(
+                "freeway_endpoint_open",
+                "Whether the endpoint may be called now (1) or is cooling or disabled (0).",
+                &["endpoint"],
+            )?,
+            endpoint_success: build.gauges(
+                "freeway_endpoint_success_ratio",
+                "Recent share of the endpoint's calls that succeeded.",
+                &["endpoint"],
+            )?,
+            endpoint_in_flight: build.gauges(
+                "freeway_endpoint_in_flight",
+                "Calls under way at the endpoint.",
+                &["endpoint"],
+            )?,
+            registry: build.registry,
+        })
+    }
+
+    /// The text format, with the gauges of every endpoint as they are at `now_ms` (Unix).
+    ///
+    /// # Errors
+    /// Never in practice: only if a series were malformed.
+    pub fn render(&self, snapshot: &Snapshot, now_ms: u64) -> prometheus::Result<Vec<u8>> {
+        let gauges =
+            [&self.catalog_endpoints, &self.endpoint_open, &self.endpoint_success, &self.endpoint_in_flight];
+        gauges.iter().for_each(|g| g.reset());
+        for (endpoint, state) in snapshot.catalog.endpoints.iter().zip(&snapshot.states) {
+            let condition = state.condition(now_ms);
+            let open = condition.availability == Availability::Open;
+            let key = [&*endpoint.key];
+            self.catalog_endpoints.with_label_values(&[endpoint.provider.slug.as_str()]).inc();
+            self.endpoint_open.with_label_values(&key).set(f64::from(u8::from(open)));
+            self.endpoint_success.with_label_values(&key).set(f64::from(condition.success));
+            self.endpoint_in_flight.with_label_values(&key).set(f64::from(condition.in_flight));
+        }
+        let mut text = Vec::with_capacity(16 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+struct Builder {
+    registry: Registry,
+}
+
+impl Builder {
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+        let series = IntCounterVec::new(Opts::new(name, help), labels)?;
+        self.registry.register(Box::new(series.clone()))?;
+        Ok(series)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        let series = IntGauge::new(name, help)?;
+        self.registry.register(Box::new(series.clone()))?;
+        Ok(series)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
+        let series = GaugeVec::new(Opts::new(name, help), labels)?;
+        self.registry.register(Box::new(series.clone()))?;
+        Ok(series)
+    }
+
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+        labels: &[&str],
+    ) -> prometheus::Result<HistogramVec> {
+        let series = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?;
+        self.registry.register(Box::new(series.clone()))?;
+        Ok(series)
+    }
+
+    fn process(&self) -> prometheus::Result<()> {
+        #[cfg(target_os = "linux")]
+        self.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let start: Gauge = Gauge::new("freeway_start_timestamp_seconds", "When the process started, Unix time.")?;
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        start.set(since.as_secs_f64());
+        self.registry.register(Box::new(start))
+    }
+}

@@ -1,0 +1,219 @@
+//! One try at one endpoint: the body it is sent, and what becomes of its answer.
+
+use super::exchange::Job;
+use super::failover::Failure;
+use crate::catalog::Endpoint;
+use crate::config::Timeouts;
+use crate::protocol::normalize::{Fault, MAX_BODY, Progress, Reply};
+use crate::protocol::rewrite::{Rope, rewrite};
+use crate::upstream::InFlight;
+use bytes::Bytes;
+use http::HeaderMap;
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::HttpTask;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Of a refusal's body this much is read to find out why; providers say it in far less.
+const MAX_REFUSAL_BYTES: usize = 64 * 1024;
+
+/// What an answer has brought so far.
+pub(super) enum Flow {
+    /// More is to come.
+    More,
+    /// It is whole.
+    Complete,
+}
+
+/// The part of the answer that has arrived.
+enum Incoming {
+    Nothing,
+    /// Not a success: its body is read for the reason.
+    Refusal {
+        status: u16,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    },
+    /// A stream of events.
+    Events,
+    /// A body that is judged as a whole.
+    Whole {
+        body: Vec<u8>,
+    },
+}
+
+pub(super) struct Attempt {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) guard: InFlight,
+    pub(super) reply: Reply,
+    pub(super) started: Instant,
+    /// The last byte of the request was handed over.
+    pub(super) sent: Option<Instant>,
+    /// The first meaningful token came.
+    pub(super) first_token: Option<Instant>,
+    /// Anything at all came last.
+    last_read: Instant,
+    streams: bool,
+    rope: Rope,
+    position: usize,
+    incoming: Incoming,
+}
+
+impl Attempt {
+    pub(super) fn new(job: &Job, endpoint: Arc<Endpoint>, guard: InFlight, now: Instant) -> Self {
+        let identity = super::reply::identity(&job.id, job.created, Some(&endpoint));
+        Self {
+            rope: rewrite(&job.body, &job.facts, &endpoint),
+            reply: Reply::new(Arc::new(identity), job.shape),
+            endpoint,
+            guard,
+            started: now,
+            sent: None,
+            first_token: None,
+            last_read: now,
+            streams: job.shape.stream,
+            position: 0,
+            incoming: Incoming::Nothing,
+        }
+    }
+
+    /// Bytes of the request's body as this endpoint gets it.
+    pub(super) fn body_len(&self) -> usize {
+        self.rope.len()
+    }
+
+    pub(super) fn body_sent(&self) -> bool {
+        self.position >= self.rope.len()
+    }
+
+    /// The next piece of the body, at most `max` bytes; small neighbours come as one piece, since
+    /// every piece costs the upstream connection a write.
+    pub(super) fn next_chunk(&mut self, max: usize, now: Instant) -> Option<Bytes> {
+        let chunk = self.rope.chunk(self.position, max)?;
+        self.position += chunk.len();
+        self.last_read = now;
+        if self.body_sent() {
+            self.sent = Some(now);
+        }
+        Some(chunk)
+    }
+
+    /// When this attempt has waited long enough.
+    pub(super) fn due(&self, timeouts: &Timeouts) -> Instant {
+        match (self.first_token, self.sent) {
+            (Some(_), _) | (None, None) => self.last_read + timeouts.idle,
+            (None, Some(sent)) if self.streams => sent + timeouts.first_token,
+            (None, Some(sent)) => sent + timeouts.answer,
+        }
+    }
+
+    /// What it means that [`Attempt::due`] has passed.
+    pub(super) fn overdue(&self) -> Failure {
+        if self.first_token.is_some() { Failure::IdleTimeout } else { Failure::FirstTokenTimeout }
+    }
+
+    /// Takes in what arrived. Bytes for the client are appended to `out`; nothing is before the
+    /// first meaningful token.
+    pub(super) fn absorb(
+        &mut self,
+        tasks: Vec<HttpTask>,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Flow, Failure> {
+        self.last_read = now;
+        for task in tasks {
+            let flow = match task {
+                HttpTask::Header(head, _) if head.status.is_informational() => Flow::More,
+                HttpTask::Header(head, end) => {
+                    self.head(&head);
+                    if end { self.end(out)? } else { Flow::More }
+                }
+                HttpTask::Body(data, end) | HttpTask::UpgradedBody(data, end) => {
+                    let flow = self.data(data.as_deref().unwrap_or_default(), now, out)?;
+                    match flow {
+                        Flow::More if end => self.end(out)?,
+                        flow => flow,
+                    }
+                }
+                HttpTask::Trailer(_) | HttpTask::Done => self.end(out)?,
+                HttpTask::Failed(_) => return Err(self.broken()),
+            };
+            if matches!(flow, Flow::Complete) {
+                self.first_token.get_or_insert(now);
+                return Ok(Flow::Complete);
+            }
+        }
+        Ok(Flow::More)
+    }
+
+    fn head(&mut self, head: &ResponseHeader) {
+        let content_type = head.headers.get(http::header::CONTENT_TYPE);
+        let events = content_type.is_some_and(|t| t.as_bytes().starts_with(b"text/event-stream"));
+        self.incoming = match (head.status.is_success(), events) {
+            (false, _) => Incoming::Refusal {
+                status: head.status.as_u16(),
+                headers: head.headers.clone(),
+                body: Vec::new(),
+            },
+            (true, true) => Incoming::Events,
+            (true, false) => Incoming::Whole { body: Vec::new() },
+        };
+    }
+
+    fn data(&mut self, data: &[u8], now: Instant, out: &mut Vec<u8>) -> Result<Flow, Failure> {
+        match &mut self.incoming {
+            Incoming::Nothing => Ok(Flow::More),
+            Incoming::Refusal { body, .. } => {
+                let room = MAX_REFUSAL_BYTES - body.len();
+                body.extend_from_slice(&data[..data.len().min(room)]);
+                if body.len() == MAX_REFUSAL_BYTES { Err(self.refusal()) } else { Ok(Flow::More) }
+            }
+            Incoming::Whole { body } => {
+                if body.len() + data.len() > MAX_BODY {
+                    return Err(Failure::Fault(Fault::TooLong));
+                }
+                body.extend_from_slice(data);
+                Ok(Flow::More)
+            }
+            Incoming::Events => match self.reply.sse(data, out).map_err(Failure::Fault)? {
+                Progress::Held => Ok(Flow::More),
+                Progress::Committed => {
+                    self.first_token.get_or_insert(now);
+                    Ok(Flow::More)
+                }
+                Progress::Finished => self.end(out),
+            },
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<Flow, Failure> {
+        match std::mem::replace(&mut self.incoming, Incoming::Nothing) {
+            Incoming::Nothing => return Err(Failure::Broken),
+            refusal @ Incoming::Refusal { .. } => {
+                self.incoming = refusal;
+                return Err(self.refusal());
+            }
+            Incoming::Whole { body } => {
+                self.reply.json(&body, out).map_err(Failure::Fault)?;
+            }
+            Incoming::Events => {}
+        }
+        self.reply.end(out).map_err(Failure::Fault)?;
+        Ok(Flow::Complete)
+    }
+
+    /// The connection broke. A refusal whose status has arrived is still that refusal.
+    fn broken(&mut self) -> Failure {
+        match self.incoming {
+            Incoming::Refusal { .. } => self.refusal(),
+            _ => Failure::Broken,
+        }
+    }
+
+    fn refusal(&mut self) -> Failure {
+        match std::mem::replace(&mut self.incoming, Incoming::Nothing) {
+            Incoming::Refusal { status, headers, body } => Failure::Refused { status, headers, body },
+            _ => Failure::Broken,
+        }
+    }
+}

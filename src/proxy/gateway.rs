@@ -1,0 +1,119 @@
+//! What every request of a process shares.
+
+use super::peers::Peers;
+use crate::accounts::Accounts;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::snapshot::Snapshot;
+use crate::upstream::Pool;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
+
+/// The shared state behind a [`FreewayProxy`](super::FreewayProxy) and its background services.
+pub struct Gateway {
+    pub(crate) config: Config,
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) pool: Pool,
+    pub(crate) peers: Peers,
+    pub(crate) metrics: Metrics,
+    pub(crate) accounts: Accounts,
+    pub(crate) clock: Clock,
+    /// The first look at every provider's list is over.
+    pub(crate) ready: AtomicBool,
+    buffered: AtomicUsize,
+}
+
+impl Gateway {
+    /// The state a process starts with: the models that need no list.
+    pub fn new(config: Config, peers: Peers, metrics: Metrics, snapshot: Snapshot, pool: Pool) -> Self {
+        Self {
+            config,
+            snapshot: ArcSwap::from_pointee(snapshot),
+            pool,
+            peers,
+            metrics,
+            accounts: Accounts::open(),
+            clock: Clock::start(),
+            ready: AtomicBool::new(false),
+            buffered: AtomicUsize::new(0),
+        }
+    }
+
+    /// The configuration it runs with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Looks the providers' names up again.
+    pub async fn look_up_names(&self) {
+        self.peers.refresh().await;
+    }
+
+    /// Room for `bytes` more of request bodies, until the guard is dropped.
+    pub(super) fn buffer(self: &Arc<Self>, bytes: usize) -> Option<Buffered> {
+        let before = self.buffered.fetch_add(bytes, Ordering::Relaxed);
+        let guard = Buffered { gateway: Arc::clone(self), bytes };
+        (before + bytes <= self.config.limits.max_buffered_bytes).then_some(guard)
+    }
+}
+
+/// Memory set aside for a request body.
+pub(super) struct Buffered {
+    gateway: Arc<Gateway>,
+    bytes: usize,
+}
+
+impl Buffered {
+    /// Makes the room at least `bytes`; `false` when there is not that much.
+    pub(super) fn grow_to(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        if more == 0 {
+            return true;
+        }
+        let before = self.gateway.buffered.fetch_add(more, Ordering::Relaxed);
+        self.bytes += more;
+        before + more <= self.gateway.config.limits.max_buffered_bytes
+    }
+}
+
+impl Drop for Buffered {
+    fn drop(&mut self) {
+        self.gateway.buffered.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Unix time that never runs backwards: read once, carried on by the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    started: Instant,
+    started_unix_ms: u64,
+}
+
+impl Clock {
+    fn start() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            started: Instant::now(),
+            started_unix_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Unix milliseconds at `at`.
+    pub(crate) fn ms_at(&self, at: Instant) -> u64 {
+        let passed = at.saturating_duration_since(self.started).as_millis();
+        self.started_unix_ms.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
+
+    /// Unix milliseconds now.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.ms_at(Instant::now())
+    }
+}
