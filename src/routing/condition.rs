@@ -9,10 +9,17 @@ pub struct Condition {
     pub ttft_ms: f32,
     /// Usual output speed after the first token, tokens a second.
     pub tokens_per_s: f32,
-    /// Share of recent attempts that succeeded, 0 to 1.
+    /// Share of recent attempts that succeeded, 0 to 1; 1 when there was none.
     pub success: f32,
     /// Requests under way there.
     pub in_flight: u32,
+}
+
+impl Default for Condition {
+    /// Open, idle and never measured.
+    fn default() -> Self {
+        Self { availability: Availability::Open, ttft_ms: 0.0, tokens_per_s: 0.0, success: 1.0, in_flight: 0 }
+    }
 }
 
 /// Whether an endpoint may be called.
@@ -32,7 +39,7 @@ pub enum Availability {
 }
 
 /// Why an endpoint is not called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub enum Cause {
     /// A short window (minute, concurrency) of the provider is full.
     RateLimited,
@@ -56,7 +63,7 @@ pub enum Cause {
 
 impl Cause {
     /// Its name in logs, metrics and explanations.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::RateLimited => "rate_limited",
             Self::QuotaSpent => "quota_spent",

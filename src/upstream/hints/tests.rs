@@ -99,3 +99,29 @@ fn a_midnight_far_off_the_calendar_is_no_panic() {
         assert!(until_midnight(true, now) <= 26 * 3_600_000);
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_reply_makes_a_wait_out_of_bounds(
+        status in 100u16..=599,
+        header in "\\PC{0,24}",
+        number in proptest::num::f64::ANY,
+        body in proptest::collection::vec(proptest::num::u8::ANY, 0..64),
+        message in "(try again in |wait |retry after )?\\PC{0,24}",
+        now in proptest::num::u64::ANY,
+    ) {
+        let number = number.to_string();
+        let said = serde_json::json!({"error": {"message": message, "retry_after": header}}).to_string();
+        for body in [body.as_slice(), said.as_bytes()] {
+            let error = ErrorBody::parse(body);
+            for value in [&header, &number] {
+                let headers = |_: &str| Some(value.as_str());
+                if let Some(hint) = hint(status, &headers, &error, now) {
+                    proptest::prop_assert!((MIN_WAIT_MS..=MAX_WAIT_MS).contains(&hint.wait_ms));
+                }
+                let reply = UpstreamReply { status, error: &error, hint: None };
+                verdict(&reply, &Situation::default());
+            }
+        }
+    }
+}
