@@ -1,1 +1,4 @@
 //! Which endpoint should answer, in which order, and why.
+
+pub mod condition;
+pub mod verdict;

@@ -1,1 +1,17 @@
-//! The live state of every endpoint.
+//! The live state of every endpoint: what was measured, what failed, and until when to leave it
+//! alone.
+//!
+//! Atomics only, and the time is always an argument. Choosing among endpoints is `routing`'s;
+//! nothing here keeps the pool from emptying, because ejection is soft: whoever plans may still
+//! call an ejected endpoint as a last resort ([`EndpointState::begin_regardless`]).
+
+mod breaker;
+pub mod budget;
+pub mod health;
+pub mod hints;
+mod measure;
+pub mod pool;
+
+pub use budget::RetryBudget;
+pub use health::{EndpointState, InFlight, Outcome};
+pub use pool::{KeyState, Pool};

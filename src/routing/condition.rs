@@ -1,0 +1,79 @@
+//! How an endpoint is doing right now, as the live state reports it and the plan reads it.
+
+/// One endpoint at one moment. A measurement of `0.0` means nothing has been measured yet.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Condition {
+    /// Whether it may be called.
+    pub availability: Availability,
+    /// Usual time to the first token, milliseconds.
+    pub ttft_ms: f32,
+    /// Usual output speed after the first token, tokens a second.
+    pub tokens_per_s: f32,
+    /// Share of recent attempts that succeeded, 0 to 1; 1 when there was none.
+    pub success: f32,
+    /// Requests under way there.
+    pub in_flight: u32,
+}
+
+impl Default for Condition {
+    /// Open, idle and never measured.
+    fn default() -> Self {
+        Self { availability: Availability::Open, ttft_ms: 0.0, tokens_per_s: 0.0, success: 1.0, in_flight: 0 }
+    }
+}
+
+/// Whether an endpoint may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub enum Availability {
+    /// It may.
+    Open,
+    /// Not before `for_ms` milliseconds have passed.
+    Cooling {
+        /// Milliseconds left.
+        for_ms: u64,
+        /// Why.
+        cause: Cause,
+    },
+    /// Not until something outside changes: a key, the provider's list.
+    Disabled(Cause),
+}
+
+/// Why an endpoint is not called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+pub enum Cause {
+    /// A short window (minute, concurrency) of the provider is full.
+    RateLimited,
+    /// A long window (day, month, credits) is spent.
+    QuotaSpent,
+    /// The provider said it is busy, or our own limit towards it is reached.
+    Overloaded,
+    /// 5xx.
+    ServerError,
+    /// No first byte in time.
+    Timeout,
+    /// No connection.
+    Connect,
+    /// The key was refused.
+    BadKey,
+    /// The model is no longer served.
+    ModelGone,
+    /// It answered nonsense, nothing, or broke off.
+    Misbehaving,
+}
+
+impl Cause {
+    /// Its name in logs, metrics and explanations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RateLimited => "rate_limited",
+            Self::QuotaSpent => "quota_spent",
+            Self::Overloaded => "overloaded",
+            Self::ServerError => "server_error",
+            Self::Timeout => "timeout",
+            Self::Connect => "connect",
+            Self::BadKey => "bad_key",
+            Self::ModelGone => "model_gone",
+            Self::Misbehaving => "misbehaving",
+        }
+    }
+}
