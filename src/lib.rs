@@ -9,4 +9,18 @@ pub mod snapshot;
 pub mod upstream;
 
 #[cfg(feature = "proxy")]
+pub mod access_log;
+#[cfg(feature = "proxy")]
+pub mod accounts;
+#[cfg(feature = "proxy")]
+pub mod cli;
+#[cfg(feature = "proxy")]
+pub mod config;
+#[cfg(feature = "proxy")]
+pub mod metrics;
+#[cfg(feature = "proxy")]
+pub mod proxy;
+#[cfg(feature = "proxy")]
+pub mod server;
+#[cfg(feature = "proxy")]
 pub mod services;

@@ -4,13 +4,13 @@ use super::context::{Context, Stage};
 use super::exchange::{Job, Shared};
 use super::gateway::{Buffered, Gateway};
 use super::local::{self, Route};
-use super::{reply, wrapper};
+use super::{no_route, reply, wrapper};
 use crate::protocol::Dialect;
 use crate::protocol::errors::{ApiError, ErrorKind};
 use crate::protocol::facts::RequestFacts;
 use crate::protocol::inspect::{Invalid, inspect};
 use crate::protocol::normalize::ReplyShape;
-use crate::routing::{self, NoRoute};
+use crate::routing::{self, Inputs};
 use bytes::{Bytes, BytesMut};
 use pingora::Result;
 use pingora::proxy::Session;
@@ -74,9 +74,17 @@ async fn prepare(
     let now_ms = gateway.clock.ms_at(body_read);
     let condition = |position: usize| snapshot.condition(position, now_ms);
     let config = &gateway.config;
-    let plan = match routing::plan(&body, &facts, &snapshot.catalog, &condition, &config.policy, config.seed) {
+    let inputs = Inputs {
+        facts: &facts,
+        classification: routing::classify(&body, &facts.features),
+        catalog: &snapshot.catalog,
+        condition: &condition,
+        policy: &config.policy,
+        seed: config.seed,
+    };
+    let plan = match routing::plan(&inputs) {
         Ok(plan) => plan,
-        Err(no_route) => return Ok(Err(unroutable(&no_route))),
+        Err(no_route) => return Ok(Err(no_route::api_error(&no_route))),
     };
     let wants_metadata = |name: &str| {
         session.get_header(name).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"enabled"))
