@@ -1,6 +1,8 @@
 //! What one pass over a request body finds: everything the later rooms decide from.
 
+use super::field::Field;
 use crate::catalog::Requirements;
+use std::borrow::Cow;
 
 /// A range of the body, in bytes. Bodies are far below 4 GiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub struct RequestFacts {
     pub choices: u32,
     /// What a model must be able to do.
     pub requirements: Requirements,
-    /// What the caller wants of the router (contract §1.6).
+    /// What the caller wants of the router.
     pub preferences: Preferences,
     /// What the classifier looks at.
     pub features: PromptFeatures,
@@ -142,24 +144,96 @@ pub struct PromptFeatures {
     pub reasoning_effort: Option<u8>,
 }
 
+/// How much a reasoning model should think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// Not at all.
+    None,
+    /// As little as it can.
+    Minimal,
+    /// A little.
+    Low,
+    /// The usual.
+    Medium,
+    /// Much.
+    High,
+    /// Very much.
+    XHigh,
+    /// As much as it can.
+    Max,
+}
+
+impl Effort {
+    /// The effort of this name in requests.
+    pub fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "none" => Self::None,
+            "minimal" => Self::Minimal,
+            "low" => Self::Low,
+            "medium" => Self::Medium,
+            "high" => Self::High,
+            "xhigh" => Self::XHigh,
+            "max" => Self::Max,
+            _ => return None,
+        })
+    }
+
+    /// From 0 (none) to 5 (the two highest).
+    pub const fn level(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Minimal => 1,
+            Self::Low => 2,
+            Self::Medium => 3,
+            Self::High => 4,
+            Self::XHigh | Self::Max => 5,
+        }
+    }
+}
+
 /// A member of the body's top-level object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
+    /// Which field it is.
+    pub field: Field,
     /// Its key, between the quotes as written.
     pub key: Span,
     /// Its value.
     pub value: Span,
 }
 
+impl Member {
+    /// Its name with escapes resolved.
+    pub fn name<'a>(&self, body: &'a [u8]) -> Cow<'a, str> {
+        if self.field != Field::Other {
+            return Cow::Borrowed(self.field.name());
+        }
+        let raw = self.key.of(body);
+        if raw.contains(&b'\\') {
+            let quoted = Span { start: self.key.start - 1, end: self.key.end + 1 };
+            if let Ok(name) = serde_json::from_slice(quoted.of(body)) {
+                return Cow::Owned(name);
+            }
+        }
+        String::from_utf8_lossy(raw)
+    }
+}
+
 /// Where the body may be edited: all members of the top-level object, and a few places below.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Edits {
-    /// Top-level members in order. At most [`super::inspect::MAX_MEMBERS`].
-    pub members: Vec<Member>,
-    /// `name` members of messages: key quote to value end.
-    pub message_names: Vec<Span>,
-    /// One past the last byte of the object (its `}` is before it).
-    pub object_end: u32,
     /// First byte of the object (its `{`).
     pub object_start: u32,
+    /// One past the last byte of the object (its `}` is before it).
+    pub object_end: u32,
+    /// Top-level members in order. At most [`super::inspect::MAX_MEMBERS`].
+    pub members: Vec<Member>,
+    /// `name` members of messages in order: key quote to value end. At most one a message.
+    pub message_names: Vec<Span>,
+    /// Items of `plugins` that cost nothing and choose no model.
+    pub free_plugins: Vec<Span>,
+    /// `reasoning.effort`, where `reasoning_effort` does not say it already.
+    pub reasoning_effort: Option<Effort>,
+    /// `tool_choice: "none"`, or its older spelling: tools may go if the model cannot take them.
+    pub tools_forbidden: bool,
 }

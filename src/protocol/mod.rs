@@ -4,9 +4,11 @@
 
 pub mod errors;
 pub mod facts;
+pub mod field;
 pub mod inspect;
 pub mod normalize;
 pub mod rewrite;
+pub mod rope;
 pub mod sse;
 pub mod usage;
 

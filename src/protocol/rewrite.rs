@@ -1,1 +1,266 @@
-//! (to be written)
+//! The body as one endpoint wants it: a few spans edited, everything else byte for byte.
+//!
+//! Works from the inspector's spans; nothing is parsed again. What is done follows from the
+//! endpoint's profile and capabilities alone, so each attempt starts from the client's own bytes.
+
+use super::facts::{Edits, Effort, Member, RequestFacts, Span};
+use super::field::{Field, Origin};
+use super::rope::{Rope, Splicer};
+use crate::catalog::{Capability, Endpoint, OutputLimitField};
+use bytes::Bytes;
+use std::borrow::Cow;
+
+/// Asks for the token counts of a stream, which OpenAI's API reports on request only.
+const STREAM_OPTIONS: &str = r#"{"include_usage":true}"#;
+
+/// Fields of tool use: all of them go where tools go.
+const TOOL_FIELDS: [Field; 5] =
+    [Field::Tools, Field::ToolChoice, Field::ParallelToolCalls, Field::Functions, Field::FunctionCall];
+
+/// Fields that never reach a router: they could choose a paid model, search the web for money, or
+/// echo our own request into the answer.
+const COSTLY_FIELDS: [Field; 4] = [Field::Models, Field::Route, Field::Debug, Field::WebSearchOptions];
+
+/// Rewrites a body for one attempt. `facts` must be those of this very body.
+pub fn rewrite(body: &Bytes, facts: &RequestFacts, endpoint: &Endpoint) -> Rope {
+    let attempt = Attempt { body, facts, endpoint };
+    let edits = &facts.edits;
+    let inside = edits.object_start + 1;
+    let mut out = Splicer::new(body);
+    out.keep(0, edits.members.first().map_or(inside, Member::start));
+    let mut empty = true;
+    let mut end = inside;
+    for member in &edits.members {
+        let action = attempt.action(member);
+        if action != Action::Drop {
+            if !empty {
+                out.keep(end, member.start()); // the comma and white space before it
+            }
+            empty = false;
+        }
+        end = member.value.end;
+        match action {
+            Action::Drop => {}
+            Action::Keep => out.keep(member.start(), end),
+            Action::Value(value) => {
+                out.keep(member.start(), member.value.start);
+                out.put(value.as_bytes());
+            }
+            Action::Rename(name) => {
+                out.put(json_string(&name).as_bytes());
+                out.keep(member.key.end + 1, end);
+            }
+            Action::Become(name, value) => out.put(format!("{}:{value}", json_string(name)).as_bytes()),
+            Action::KeepWithoutNames => {
+                keep_without_names(&mut out, body, edits, Span { start: member.start(), end });
+            }
+        }
+    }
+    for (field, value) in attempt.additions() {
+        let comma = if empty { "" } else { "," };
+        out.put(format!("{comma}\"{}\":{value}", field.name()).as_bytes());
+        empty = false;
+    }
+    out.keep(end, body.len() as u32);
+    out.finish()
+}
+
+/// What becomes of a member.
+#[derive(Debug, PartialEq)]
+enum Action<'a> {
+    Keep,
+    Drop,
+    /// Its value is replaced.
+    Value(Cow<'static, str>),
+    /// Its key is replaced.
+    Rename(Cow<'a, str>),
+    /// Both are.
+    Become(&'a str, String),
+    /// Messages lose their `name`.
+    KeepWithoutNames,
+}
+
+struct Attempt<'a> {
+    body: &'a [u8],
+    facts: &'a RequestFacts,
+    endpoint: &'a Endpoint,
+}
+
+impl<'a> Attempt<'a> {
+    fn action(&self, member: &Member) -> Action<'a> {
+        let profile = &self.endpoint.provider.profile;
+        let name = member.name(self.body);
+        match member.field {
+            Field::Model => return Action::Value(json_string(&self.endpoint.upstream_model).into()),
+            Field::Messages if profile.strip_message_names => return Action::KeepWithoutNames,
+            Field::Messages => return Action::Keep,
+            Field::Reasoning if !profile.router_fields => return self.translate_reasoning(member),
+            _ => {}
+        }
+        if self.is_unwanted(member, &name) {
+            return Action::Drop;
+        }
+        match member.field {
+            Field::StreamOptions => Action::Value(STREAM_OPTIONS.into()),
+            Field::Plugins => Action::Value(self.free_plugins().into()),
+            _ => self.rename(member),
+        }
+    }
+
+    /// Members to be added at the end.
+    fn additions(&self) -> impl Iterator<Item = (Field, Cow<'static, str>)> {
+        let no_stream_options = self.endpoint.provider.profile.no_stream_options;
+        let model = || json_string(&self.endpoint.upstream_model).into();
+        let model = (!self.has(Field::Model)).then(|| (Field::Model, model()));
+        let usage = self.facts.stream && !no_stream_options && !self.has(Field::StreamOptions);
+        model.into_iter().chain(usage.then_some((Field::StreamOptions, STREAM_OPTIONS.into())))
+    }
+
+    fn is_unwanted(&self, member: &Member, name: &str) -> bool {
+        let profile = &self.endpoint.provider.profile;
+        let field = member.field;
+        let can = |capability| self.endpoint.model.capabilities.contains(capability);
+        if profile.strip.iter().any(|stripped| stripped == name) {
+            return true;
+        }
+        let foreign = match field.origin() {
+            Origin::OpenAi => false,
+            Origin::Router => !profile.router_fields,
+            Origin::Extension | Origin::Unknown => profile.known_fields_only,
+        };
+        // A null says nothing, and some providers refuse it.
+        let null =
+            field != Field::Other && member.value.of(self.body) == b"null" && field != Field::StreamOptions;
+        foreign
+            || null
+            || (profile.router_fields && COSTLY_FIELDS.contains(&field))
+            || (TOOL_FIELDS.contains(&field) && self.drops_tools())
+            || match field {
+                Field::StreamOptions => !self.facts.stream || profile.no_stream_options,
+                Field::MaxTokens => self.has_value(Field::MaxCompletionTokens),
+                Field::Plugins => self.facts.edits.free_plugins.is_empty(),
+                Field::ReasoningEffort => !can(Capability::ReasoningEffort) && !can(Capability::Reasoning),
+                // All that is asked for is text, then.
+                Field::Modalities => !can(Capability::ImageOutput) && !can(Capability::AudioOutput),
+                _ => field.capability().is_some_and(|capability| !can(capability)),
+            }
+    }
+
+    /// Tools go when there are none (an empty list is an error to some), and when none may be
+    /// called and the endpoint cannot take them or cannot be told not to call them.
+    fn drops_tools(&self) -> bool {
+        let lacking = self.facts.requirements.soft.difference(self.endpoint.model.capabilities);
+        let of_tools = [Capability::Tools, Capability::ToolChoice, Capability::ServerTools];
+        self.facts.features.tools == 0
+            || (self.facts.edits.tools_forbidden && of_tools.into_iter().any(|c| lacking.contains(c)))
+    }
+
+    /// `reasoning: {effort}` as `reasoning_effort`, in the words that every provider knows.
+    fn translate_reasoning(&self, member: &Member) -> Action<'a> {
+        let model = &self.endpoint.model;
+        let can = |capability| model.capabilities.contains(capability);
+        let profile = &self.endpoint.provider.profile;
+        let name = Field::ReasoningEffort.name();
+        if profile.strip.iter().any(|field| field == name)
+            || !(can(Capability::Reasoning) || can(Capability::ReasoningEffort))
+        {
+            return Action::Drop;
+        }
+        let word = match self.facts.edits.reasoning_effort {
+            None => return Action::Drop,
+            Some(Effort::None) if model.reasoning_mandatory => return Action::Drop,
+            Some(Effort::None) => "none",
+            Some(Effort::Minimal | Effort::Low) => "low",
+            Some(Effort::Medium) => "medium",
+            Some(Effort::High | Effort::XHigh | Effort::Max) => "high",
+        };
+        let name = self.theirs(name).unwrap_or(name);
+        if self.is_taken(name, member) { Action::Drop } else { Action::Become(name, json_string(word)) }
+    }
+
+    /// Gives a member the provider's name for it. What the client wrote under that name wins.
+    fn rename(&self, member: &Member) -> Action<'a> {
+        let wanted = self.wire_name(member);
+        if wanted == member.name(self.body) {
+            return Action::Keep;
+        }
+        if self.is_taken(&wanted, member) { Action::Drop } else { Action::Rename(wanted) }
+    }
+
+    /// Whether a kept member other than `member` is called `name`, or an earlier one will be.
+    fn is_taken(&self, name: &str, member: &Member) -> bool {
+        self.facts.edits.members.iter().any(|other| {
+            let same = other.name(self.body) == name
+                || (other.key.start < member.key.start && self.wire_name(other) == name);
+            same && other.key != member.key && !self.is_unwanted(other, &other.name(self.body))
+        })
+    }
+
+    fn wire_name(&self, member: &Member) -> Cow<'a, str> {
+        let limit = match member.field {
+            Field::MaxTokens | Field::MaxCompletionTokens => self.endpoint.provider.profile.output_limit,
+            _ => OutputLimitField::AsSent,
+        };
+        let ours = match limit {
+            OutputLimitField::AsSent => member.name(self.body),
+            OutputLimitField::MaxTokens => Field::MaxTokens.name().into(),
+            OutputLimitField::MaxCompletionTokens => Field::MaxCompletionTokens.name().into(),
+        };
+        self.theirs(&ours).map_or(ours, Cow::Borrowed)
+    }
+
+    /// The provider's own name for one of our fields, where it has one.
+    fn theirs(&self, ours: &str) -> Option<&'a str> {
+        let renames = &self.endpoint.provider.profile.rename;
+        renames.iter().find(|(from, _)| from == ours).map(|(_, to)| to.as_str())
+    }
+
+    fn has(&self, field: Field) -> bool {
+        self.facts.edits.members.iter().any(|member| member.field == field)
+    }
+
+    fn has_value(&self, field: Field) -> bool {
+        let members = &self.facts.edits.members;
+        members.iter().any(|member| member.field == field && member.value.of(self.body) != b"null")
+    }
+
+    fn free_plugins(&self) -> String {
+        let plugins = self.facts.edits.free_plugins.iter();
+        let plugins: Vec<_> = plugins.map(|span| String::from_utf8_lossy(span.of(self.body))).collect();
+        format!("[{}]", plugins.join(","))
+    }
+}
+
+impl Member {
+    /// The quote before its key.
+    fn start(&self) -> u32 {
+        self.key.start - 1
+    }
+}
+
+/// Keeps `span` but for the `name` members of messages, each with one comma beside it.
+fn keep_without_names(out: &mut Splicer<'_>, body: &[u8], edits: &Edits, span: Span) {
+    let is_space = |b: &u8| matches!(b, b' ' | b'\n' | b'\t' | b'\r');
+    let mut from = span.start;
+    for name in &edits.message_names {
+        let after = &body[name.end as usize..];
+        let space_after = after.iter().take_while(|b| is_space(b)).count();
+        let (start, end) = if after.get(space_after) == Some(&b',') {
+            (name.start, name.end + space_after as u32 + 1)
+        } else {
+            let before = &body[..name.start as usize];
+            let space_before = before.iter().rev().take_while(|b| is_space(b)).count();
+            (name.start - space_before as u32 - 1, name.end)
+        };
+        out.keep(from, start);
+        from = end;
+    }
+    out.keep(from, span.end);
+}
+
+fn json_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! What the caller wants of the router: filters and orderings, never a way to a paid model.
+
+use super::super::facts::{Preferences, Sort, Span};
+use super::Invalid;
+use super::draft::Draft;
+use super::messages::require;
+use super::scan::{Cursor, Kind};
+use crate::catalog::Capability;
+
+/// Plugins that cost nothing and choose no model, so that OpenRouter may be told of them. Others
+/// search the web, read files or pick a model, at the expense of whoever owns the key.
+const FREE_PLUGINS: [&str; 2] = ["context-compression", "response-healing"];
+
+/// The routers whose settings a body may carry; only those of the router asked for count.
+#[derive(Default)]
+pub(super) struct Routers {
+    auto: Restrictions,
+    auto_beta: Restrictions,
+}
+
+#[derive(Default)]
+struct Restrictions {
+    allowed: Vec<String>,
+    excluded: Vec<String>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn provider(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Invalid> {
+        let wishes = &mut self.facts.preferences;
+        cursor.fields(|cursor, field| {
+            match field {
+                "order" => wishes.order = cursor.names()?,
+                "only" => wishes.only = cursor.names()?,
+                "ignore" => wishes.ignore = cursor.names()?,
+                "allow_fallbacks" => wishes.no_fallbacks = cursor.bool_or_null()? == Some(false),
+                "require_parameters" => wishes.require_parameters = cursor.bool_or_null()? == Some(true),
+                "data_collection" => data_collection(cursor, wishes)?,
+                // None of the free providers promises either, so they come to the same.
+                "zdr" | "enforce_distillable_text" => {
+                    wishes.deny_data_collection |= cursor.bool_or_null()? == Some(true);
+                }
+                "sort" => wishes.sort = sort(cursor)?,
+                _ => drop(cursor.skip()?),
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Objects with an `id`, or bare strings.
+    pub(super) fn plugins(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Invalid> {
+        cursor.items(|cursor, _| {
+            let mut id = None;
+            let mut enabled = true;
+            let mut restrictions = Restrictions::default();
+            cursor.kind()?;
+            let start = cursor.pos() as u32;
+            if cursor.kind()? == Kind::String {
+                id = cursor.name_or_null()?;
+            } else {
+                require(cursor, Kind::Object, "must be a string or an object with an `id`")?;
+                cursor.fields(|cursor, field| {
+                    match field {
+                        "id" if id.is_some() => return Err(Invalid::value("is given twice")),
+                        "id" => id = cursor.name_or_null()?,
+                        "enabled" => enabled = cursor.bool_or_null()? != Some(false),
+                        "allowed_models" => restrictions.allowed = cursor.names()?,
+                        "excluded_models" => restrictions.excluded = cursor.names()?,
+                        _ => drop(cursor.skip()?),
+                    }
+                    Ok(())
+                })?;
+            }
+            let id = id.ok_or_else(|| Invalid::missing("id"))?;
+            if enabled {
+                self.plugin(&id, restrictions, Span { start, end: cursor.pos() as u32 });
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    pub(super) fn transforms(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Invalid> {
+        let names = cursor.names()?;
+        self.facts.preferences.context_compression |= names.iter().any(|name| name == "middle-out");
+        Ok(())
+    }
+
+    pub(super) fn finish_plugins(&mut self) {
+        let asked_for_beta = self.facts.model.as_deref() == Some("openrouter/auto-beta");
+        let routers = std::mem::take(&mut self.routers);
+        let ours = if asked_for_beta { routers.auto_beta } else { routers.auto };
+        self.facts.preferences.allowed_models = ours.allowed;
+        self.facts.preferences.excluded_models = ours.excluded;
+    }
+
+    fn plugin(&mut self, id: &str, restrictions: Restrictions, span: Span) {
+        match id {
+            "auto-router" => self.routers.auto.add(restrictions),
+            "auto-beta-router" => self.routers.auto_beta.add(restrictions),
+            "context-compression" => self.facts.preferences.context_compression = true,
+            "web" => self.soft(Capability::WebSearchOptions),
+            _ => {}
+        }
+        if FREE_PLUGINS.contains(&id) {
+            self.facts.edits.free_plugins.push(span);
+        }
+    }
+}
+
+impl Restrictions {
+    fn add(&mut self, more: Self) {
+        self.allowed.extend(more.allowed);
+        self.excluded.extend(more.excluded);
+    }
+}
+
+fn data_collection(cursor: &mut Cursor<'_>, wishes: &mut Preferences) -> Result<(), Invalid> {
+    match cursor.name_or_null()?.as_deref() {
+        None | Some("allow") => Ok(()),
+        Some("deny") => {
+            wishes.deny_data_collection = true;
+            Ok(())
+        }
+        Some(_) => Err(Invalid::value("must be allow or deny")),
+    }
+}
+
+/// A word, or an object that has it as `by`.
+fn sort(cursor: &mut Cursor<'_>) -> Result<Option<Sort>, Invalid> {
+    if cursor.kind()? != Kind::Object {
+        return sort_word(cursor);
+    }
+    let mut by = None;
+    cursor.fields(|cursor, field| {
+        match field {
+            "by" => by = sort_word(cursor)?,
+            _ => drop(cursor.skip()?),
+        }
+        Ok(())
+    })?;
+    Ok(by)
+}
+
+fn sort_word(cursor: &mut Cursor<'_>) -> Result<Option<Sort>, Invalid> {
+    match cursor.name_or_null()?.as_deref() {
+        None => Ok(None),
+        Some("price") => Ok(Some(Sort::Price)),
+        Some("throughput") => Ok(Some(Sort::Throughput)),
+        Some("latency") => Ok(Some(Sort::Latency)),
+        Some("exacto") => Ok(Some(Sort::Quality)),
+        Some(_) => Err(Invalid::value("must be price, throughput, latency or exacto")),
+    }
+}
