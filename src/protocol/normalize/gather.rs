@@ -4,7 +4,7 @@ use super::Fault;
 use super::calls::Call;
 use super::object::{Object, says_something};
 use super::turn::{Choice, Turn};
-use super::write::{NULLABLE, is_passed_on, key, list, member, object};
+use super::write::{NULLABLE, key, list, member, object};
 
 /// A body that is put together may grow to this size.
 pub(super) const MAX_ANSWER: usize = 32 << 20;
@@ -48,9 +48,7 @@ impl Gathered {
     /// # Errors
     /// [`Fault::TooLong`] above [`MAX_ANSWER`].
     pub(super) fn add(&mut self, rest: &Object<'_>, turns: &[Turn<'_>]) -> Result<(), Fault> {
-        for (name, value) in rest.iter().filter(|(name, _)| is_passed_on(name)) {
-            self.bytes += self.top.merge(name, value);
-        }
+        self.bytes += self.top.merge_all(rest);
         for turn in turns {
             while self.choices.len() <= turn.at {
                 self.choices.push(GatheredChoice::default());

@@ -264,7 +264,7 @@ impl Answer {
         if let Some(usage) = event.usage() {
             self.meter.report(usage);
         }
-        let Event { choices, rest } = event;
+        let Event { choices, rest, .. } = event;
         if whole && choices.is_none() {
             return Err(Fault::Malformed);
         }
@@ -284,9 +284,8 @@ impl Answer {
         self.put(&rest, &turns, out)
     }
 
-    fn turn<'a>(&mut self, position: usize, mut raw: RawChoice<'a>, whole: bool) -> Result<Turn<'a>, Fault> {
-        let index = raw.rest.take("index").and_then(|index| index.parse().ok());
-        let index = index.unwrap_or(position as u64);
+    fn turn<'a>(&mut self, position: usize, raw: RawChoice<'a>, whole: bool) -> Result<Turn<'a>, Fault> {
+        let index = raw.index.unwrap_or(position as u64);
         let known = self.choices.iter().position(|choice| choice.index == index);
         let at = known.unwrap_or(self.choices.len());
         if at == MAX_CHOICES {

@@ -51,7 +51,12 @@ impl<'a> Object<'a> {
         let (key, value) = (key.into(), value.into());
         match self.0.iter_mut().find(|(k, _)| *k == key) {
             Some(member) => member.1 = value,
-            None => self.0.push((key, value)),
+            None => {
+                if self.0.is_empty() {
+                    self.0.reserve(4);
+                }
+                self.0.push((key, value));
+            }
         }
     }
 

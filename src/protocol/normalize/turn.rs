@@ -7,7 +7,6 @@ use super::finish::Finish;
 use super::object::{Object, quote, says_something, text};
 use crate::metering::Meter;
 use serde_json::Value;
-use std::borrow::Cow;
 
 /// Native finish reasons kept for the last chunk; longer ones are no words.
 const KEPT_REASON: usize = 64;
@@ -69,7 +68,7 @@ impl Choice {
         whole: bool,
         id_prefix: &str,
     ) -> Result<Turn<'a>, Fault> {
-        let RawChoice { part, mut rest } = raw;
+        let RawChoice { part, finish, native, rest, .. } = raw;
         let mut delta = part.rest;
         tidy(&mut delta);
         let mut calls = Vec::new();
@@ -80,8 +79,7 @@ impl Choice {
             }
         }
         self.function_called |= delta.get("function_call").is_some();
-        let finish = self.finished(rest.take("finish_reason"), rest.take("native_finish_reason"));
-        rest.retain(|key, _| !matches!(key, "usage" | "error"));
+        let finish = finish.and_then(|reason| self.finished(reason, native));
         Ok(Turn { at, delta, calls, rest, finish })
     }
 
@@ -90,9 +88,8 @@ impl Choice {
         self.finish = self.finish.or(Some(self.called(Finish::Stop)));
     }
 
-    fn finished(&mut self, reason: Option<Cow<'_, str>>, native: Option<Cow<'_, str>>) -> Option<Finish> {
-        let reason = reason?;
-        let finish = Finish::parse(&reason)?;
+    fn finished(&mut self, reason: &str, native: Option<&str>) -> Option<Finish> {
+        let finish = Finish::parse(reason)?;
         if self.finish.is_some() {
             return None; // OpenRouter repeats it with the usage
         }
@@ -155,7 +152,7 @@ impl Turn<'_> {
 }
 
 fn tidy(delta: &mut Object<'_>) {
-    delta.retain(|key, value| key != "role" && !(value == "null" && NULL_MEANS_ABSENT.contains(&key)));
+    delta.retain(|key, value| !(value == "null" && NULL_MEANS_ABSENT.contains(&key)));
     if delta.get("content").is_some_and(|content| content.starts_with('[')) {
         flatten_content(delta);
     }

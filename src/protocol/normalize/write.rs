@@ -9,22 +9,6 @@ use std::io::Write;
 /// What ends every stream.
 pub(super) const DONE: &[u8] = b"data: [DONE]\n\n";
 
-/// Top-level members of an upstream that are replaced by ours or go nowhere: they name the upstream's
-/// own request, repeat the usage, or echo the prompt (llama.cpp's `__verbose`).
-const OURS: [&str; 11] = [
-    "id",
-    "object",
-    "created",
-    "model",
-    "provider",
-    "usage",
-    "usage_breakdown",
-    "x_groq",
-    "error",
-    "openrouter_metadata",
-    "__verbose",
-];
-
 /// Members that must be absent from chunks rather than null, and null rather than absent from bodies.
 pub(super) const NULLABLE: [&str; 2] = ["system_fingerprint", "service_tier"];
 
@@ -40,11 +24,6 @@ pub(super) fn head(identity: &Identity, object: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Whether a top-level member of the upstream's is passed on.
-pub(super) fn is_passed_on(key: &str) -> bool {
-    !OURS.contains(&key)
-}
-
 /// One chunk of a stream.
 pub(super) fn chunk(
     out: &mut Vec<u8>,
@@ -56,7 +35,7 @@ pub(super) fn chunk(
     out.extend_from_slice(b"data: ");
     out.extend_from_slice(head);
     for (key, value) in rest.iter() {
-        if is_passed_on(key) && !(value == "null" && NULLABLE.contains(&key)) {
+        if !(value == "null" && NULLABLE.contains(&key)) {
             member(out, key, value);
         }
     }
