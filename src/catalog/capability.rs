@@ -4,6 +4,7 @@
 //! request and an error message speak the same language. Values and ranges of parameters are not
 //! looked at here; the inspector does that.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 macro_rules! capabilities {
@@ -91,6 +92,13 @@ impl Capability {
         Self::find(Kind::Output, name)
     }
 
+    /// The capability an operator or a provider profile means by `name`: a parameter, a service or an
+    /// input modality. Outputs other than text cannot be named; no endpoint here has them.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let found = Self::from_parameter(name).or_else(|| Self::from_input_modality(name));
+        found.or_else(|| Self::find(Kind::Service, name))
+    }
+
     fn find(kind: Kind, name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|c| c.kind() == kind && c.name() == name)
     }
@@ -171,6 +179,24 @@ impl FromIterator<Capability> for CapabilitySet {
         let mut set = Self::EMPTY;
         iter.into_iter().for_each(|c| set.insert(c));
         set
+    }
+}
+
+impl Serialize for Capability {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for CapabilitySet {
+    /// Reads a list of names, as in `["tools", "image"]`.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        let known = |name: &String| {
+            Capability::from_name(name)
+                .ok_or_else(|| serde::de::Error::custom(format_args!("unknown capability `{name}`")))
+        };
+        names.iter().map(known).collect()
     }
 }
 

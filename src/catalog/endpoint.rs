@@ -1,6 +1,7 @@
 //! Provider, model and endpoint: who serves, what is served, and the pair of both.
 
 use super::{Capability, CapabilitySet};
+use serde::Deserialize;
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,6 +28,11 @@ impl Endpoint {
         let key = format!("{}/{}", provider.slug, model.id).into();
         Self { key, provider, model, upstream_model }
     }
+
+    /// Whether `id` names it: the model's id, one of its aliases, or the endpoint's own key.
+    pub fn is_named(&self, id: &str) -> bool {
+        self.model.id == id || *self.key == *id || self.model.aliases.iter().any(|alias| alias == id)
+    }
 }
 
 /// A model as users see it.
@@ -34,6 +40,8 @@ impl Endpoint {
 pub struct Model {
     /// The id users name it by and that replies carry, as in `google/gemma-4-31b-it:free`.
     pub id: String,
+    /// Other ids that mean this model, as in `mistral-large-latest`.
+    pub aliases: Vec<String>,
     /// A name for people.
     pub name: String,
     /// When it was published, Unix seconds; 0 when unknown.
@@ -46,8 +54,11 @@ pub struct Model {
     pub capabilities: CapabilitySet,
     /// It always reasons before it answers.
     pub reasoning_mandatory: bool,
-    /// How good its answers are, 0 to 1, on hard prompts; from configuration or a guess by size.
+    /// How good its answers are, 0 to 1, on hard prompts. 0 when nobody said: [`super::Catalog::new`]
+    /// then guesses from the id.
     pub quality: f32,
+    /// It is made for programming.
+    pub for_code: bool,
     /// Expected output speed before any has been measured, tokens a second.
     pub tokens_per_s: Option<f32>,
 }
@@ -93,9 +104,11 @@ pub struct BaseUrl {
 }
 
 /// How a provider wants its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Auth {
     /// `Authorization: Bearer KEY`.
+    #[default]
     Bearer,
     /// A header of its own, as in `api-key: KEY`.
     Header(String),
@@ -103,8 +116,9 @@ pub enum Auth {
     None,
 }
 
-/// A provider's differences from the OpenAI request (contract §4, cross-cutting 1-2).
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A provider's differences from the OpenAI request.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct FieldProfile {
     /// The spelling of the output limit it takes.
     pub output_limit: OutputLimitField,
@@ -123,7 +137,8 @@ pub struct FieldProfile {
 }
 
 /// Which spelling of the output limit a provider takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OutputLimitField {
     /// Whatever the client wrote.
     #[default]
@@ -134,7 +149,7 @@ pub enum OutputLimitField {
     MaxCompletionTokens,
 }
 
-/// What a request needs of a model (contract §1.1): lacking a hard one makes it ineligible, a soft
+/// What a request needs of a model: lacking a hard one makes it ineligible, a soft
 /// one is preferred and otherwise stripped.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Requirements {

@@ -4,11 +4,23 @@
 
 mod capability;
 mod endpoint;
+mod free;
+mod lists;
+mod pattern;
+mod profile;
+mod quality;
 
 pub use capability::{Capability, CapabilitySet};
 pub use endpoint::{
     Auth, BaseUrl, Endpoint, EndpointKey, FieldProfile, Model, OutputLimitField, Provider, Requirements,
     Secret, Unmet,
+};
+pub use free::Unfit;
+pub use jiff::civil::Date;
+pub use lists::{BadList, ListDialect, Listing, MAX_ROWS, parse_models};
+pub use profile::{
+    BUILT_IN, BadProfile, FreeWhen, ListProfile, ListRules, ModelDefaults, ModelRule, ProviderFile,
+    ProviderProfile,
 };
 
 use std::sync::Arc;
@@ -18,18 +30,37 @@ use std::sync::Arc;
 pub struct Catalog {
     /// The endpoints, sorted by key, each key once.
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// Ids that providers list but charge for, sorted. Never called; asking for one is told so.
+    pub not_free: Vec<String>,
 }
 
 impl Catalog {
-    /// Sorts the endpoints by key and drops repeated keys, keeping the first.
+    /// Sorts the endpoints by key and drops repeated keys, keeping the first. Unknown qualities are guessed.
     pub fn new(mut endpoints: Vec<Endpoint>) -> Self {
         endpoints.sort_by(|a, b| a.key.cmp(&b.key));
         endpoints.dedup_by(|later, first| later.key == first.key);
-        Self { endpoints: endpoints.into_iter().map(Arc::new).collect() }
+        for model in endpoints.iter_mut().map(|e| &mut e.model).filter(|m| m.quality <= 0.0) {
+            model.quality = quality::guess(&model.id);
+        }
+        Self { endpoints: endpoints.into_iter().map(Arc::new).collect(), not_free: Vec::new() }
+    }
+
+    /// Notes which listed ids cost money.
+    #[must_use]
+    pub fn with_not_free(mut self, mut ids: Vec<String>) -> Self {
+        ids.sort_unstable();
+        ids.dedup();
+        self.not_free = ids;
+        self
+    }
+
+    /// Whether `id` is known to cost money and nobody here serves it for free.
+    pub fn is_not_free(&self, id: &str) -> bool {
+        self.not_free.binary_search_by(|known| known.as_str().cmp(id)).is_ok() && !self.serves(id)
     }
 
     /// Whether some endpoint serves the model users know as `id`.
     pub fn serves(&self, id: &str) -> bool {
-        self.endpoints.iter().any(|e| e.model.id == id)
+        self.endpoints.iter().any(|e| e.is_named(id))
     }
 }

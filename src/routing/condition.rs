@@ -1,7 +1,9 @@
 //! How an endpoint is doing right now, as the live state reports it and the plan reads it.
 
+use crate::catalog::CapabilitySet;
+
 /// One endpoint at one moment. A measurement of `0.0` means nothing has been measured yet.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Condition {
     /// Whether it may be called.
     pub availability: Availability,
@@ -13,12 +15,14 @@ pub struct Condition {
     pub success: f32,
     /// Requests under way there.
     pub in_flight: u32,
+    /// Capabilities its catalog row promises and its replies have denied.
+    pub denied: CapabilitySet,
 }
 
 impl Default for Condition {
     /// Open, idle and never measured.
     fn default() -> Self {
-        Self { availability: Availability::Open, ttft_ms: 0.0, tokens_per_s: 0.0, success: 1.0, in_flight: 0 }
+        Self { availability: Availability::Open, ttft_ms: 0.0, tokens_per_s: 0.0, success: 1.0, in_flight: 0, denied: CapabilitySet::EMPTY }
     }
 }
 

@@ -107,6 +107,7 @@ impl EndpointState {
             tokens_per_s: fresh(&self.tokens_per_s),
             success,
             in_flight: self.in_flight.load(Relaxed),
+            denied: self.missing(now_ms),
         }
     }
 

@@ -1,0 +1,415 @@
+//! Provider profiles: everything that sets one provider apart, as data (`conf/providers.toml`).
+//!
+//! Reading the file and the environment is `config`'s; the values come in as arguments.
+
+use super::pattern::glob;
+use super::{Auth, BaseUrl, CapabilitySet, FieldProfile, ListDialect, Model, Provider, Secret};
+use serde::Deserialize;
+
+/// The profiles that come with the program.
+pub const BUILT_IN: &str = include_str!("../../conf/providers.toml");
+
+/// A file of profiles.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderFile {
+    /// The profiles, `[[provider]]` each.
+    #[serde(default, rename = "provider")]
+    pub providers: Vec<ProviderProfile>,
+}
+
+/// One provider as configured.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderProfile {
+    /// Short lower-case name; `provider.only` and friends name it.
+    pub slug: String,
+    /// A name for people, the slug when absent.
+    pub name: Option<String>,
+    /// Where its API is. `${NAME}` stands for a variable of the environment.
+    pub base_url: String,
+    /// The variable that holds its key; the provider is in use when that is set.
+    pub key_env: Option<String>,
+    /// How it wants the key.
+    #[serde(default)]
+    pub auth: Auth,
+    /// In use only where the operator names it: a server of their own.
+    #[serde(default)]
+    pub local: bool,
+    /// It may train on prompts of its free tier.
+    #[serde(default)]
+    pub trains_on_prompts: bool,
+    /// It speaks HTTP/2 without TLS.
+    #[serde(default)]
+    pub h2c: bool,
+    /// More request headers, `[name, value]` each.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// The most requests under way at once.
+    pub max_concurrency: Option<u32>,
+    /// What to know about its terms and free limits; shown, not interpreted.
+    #[serde(default)]
+    pub terms: String,
+    /// How its model list is read.
+    #[serde(default)]
+    pub list: ListProfile,
+    /// How its requests differ from OpenAI's.
+    #[serde(default)]
+    pub fields: FieldProfile,
+    /// What is true of each of its models.
+    #[serde(default)]
+    pub defaults: ModelDefaults,
+    /// What is true of some of its models; all that match apply, in order.
+    #[serde(default, rename = "model")]
+    pub models: Vec<ModelRule>,
+}
+
+/// Where a provider's model list is and how it is read.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListProfile {
+    /// A path below the base URL, or a whole URL; `${NAME}` as in the base URL.
+    pub path: String,
+    /// Its shape.
+    pub dialect: ListDialect,
+    /// Which of its models cost nothing.
+    pub free_when: FreeWhen,
+}
+
+impl Default for ListProfile {
+    fn default() -> Self {
+        Self { path: "/models".to_owned(), dialect: ListDialect::default(), free_when: FreeWhen::default() }
+    }
+}
+
+/// Which listed models cost nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FreeWhen {
+    /// Those whose every price is zero.
+    #[default]
+    Price,
+    /// All: the key itself is on a free tier, or the server is the operator's own.
+    All,
+}
+
+/// What is true of every model of a provider, where its list says nothing else.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelDefaults {
+    /// Capabilities added to what the list says.
+    pub capabilities: CapabilitySet,
+    /// Context window where the list names none.
+    pub context_tokens: Option<u32>,
+    /// Longest answer where the list names none.
+    pub max_output_tokens: Option<u32>,
+    /// The free tier allows no more context than this, whatever the model could.
+    pub context_cap_tokens: Option<u32>,
+    /// The free tier allows no longer answers than this.
+    pub output_cap_tokens: Option<u32>,
+    /// Output speed to expect before any was measured, tokens a second.
+    pub tokens_per_s: Option<f32>,
+}
+
+/// What is true of the models whose id matches.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRule {
+    /// A pattern over ids; `*` is any run of characters.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// Leave them out of the pool.
+    #[serde(default)]
+    pub exclude: bool,
+    /// Capabilities they have besides.
+    #[serde(default)]
+    pub capabilities: CapabilitySet,
+    /// Capabilities they lack after all.
+    #[serde(default)]
+    pub lacks: CapabilitySet,
+    /// Their context window.
+    pub context_tokens: Option<u32>,
+    /// Their longest answer.
+    pub max_output_tokens: Option<u32>,
+    /// Quality on hard prompts, 0 to 1.
+    pub quality: Option<f32>,
+    /// Expected output speed, tokens a second.
+    pub tokens_per_s: Option<f32>,
+    /// They always reason before they answer.
+    pub reasoning_mandatory: Option<bool>,
+    /// They are made for programming.
+    pub for_code: Option<bool>,
+}
+
+/// What reading a list needs of a profile.
+#[derive(Clone, Debug, Default)]
+pub struct ListRules {
+    /// Its shape.
+    pub dialect: ListDialect,
+    /// Only models whose every price is zero count as free; otherwise all do.
+    pub by_price: bool,
+    /// What is true of every model.
+    pub defaults: ModelDefaults,
+    /// What is true of some.
+    pub models: Vec<ModelRule>,
+}
+
+/// Why a profile is unusable.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadProfile {
+    /// The slug is empty, or not of lower-case letters, digits, `-`, `_` and `.`.
+    #[error("`{0}` is no provider slug: use lower-case letters, digits, `-`, `_`, `.`")]
+    Slug(String),
+    /// The base URL or list path wants a variable that is not set.
+    #[error("provider `{slug}` needs the variable {variable}")]
+    Variable {
+        /// The provider.
+        slug: String,
+        /// The variable's name.
+        variable: String,
+    },
+    /// The base URL is none.
+    #[error("provider `{0}` has no http:// or https:// base URL")]
+    BaseUrl(String),
+    /// A figure of a rule is out of range.
+    #[error("provider `{slug}`: quality of `{pattern}` must be above 0 and at most 1")]
+    Quality {
+        /// The provider.
+        slug: String,
+        /// The rule's pattern.
+        pattern: String,
+    },
+}
+
+impl ProviderProfile {
+    /// The provider of this profile. `base` replaces the profile's base URL; `variable` looks a name of the
+    /// environment up.
+    ///
+    /// # Errors
+    /// [`BadProfile`] naming what to change.
+    pub fn provider(
+        &self,
+        key: Option<Secret>,
+        base: Option<&str>,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Provider, BadProfile> {
+        let slug = self.slug.clone();
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+        if slug.is_empty() || !slug.bytes().all(plain) {
+            return Err(BadProfile::Slug(slug));
+        }
+        let in_range = |rule: &&ModelRule| rule.quality.is_none_or(|q| q > 0.0 && q <= 1.0);
+        if let Some(rule) = self.models.iter().find(|rule| !in_range(rule)) {
+            return Err(BadProfile::Quality { slug, pattern: rule.pattern.clone() });
+        }
+        let url = self.expand(base.unwrap_or(&self.base_url), variable)?;
+        let base: BaseUrl = url.parse().map_err(|_| BadProfile::BaseUrl(slug.clone()))?;
+        Ok(Provider {
+            name: self.name.clone().unwrap_or_else(|| slug.clone()),
+            slug,
+            base,
+            auth: self.auth.clone(),
+            key,
+            profile: self.fields.clone(),
+            trains_on_prompts: self.trains_on_prompts,
+            h2c: self.h2c,
+            headers: self.headers.clone(),
+            max_concurrency: self.max_concurrency,
+            simulated: false,
+        })
+    }
+
+    /// The URL of the model list at `base`.
+    ///
+    /// # Errors
+    /// [`BadProfile::Variable`] when the path wants a variable that is not set.
+    pub fn list_url(
+        &self,
+        base: &BaseUrl,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<String, BadProfile> {
+        let path = self.expand(&self.list.path, variable)?;
+        Ok(if path.contains("://") { path } else { format!("{base}{path}") })
+    }
+
+    /// How this provider's list is read.
+    pub fn list_rules(&self) -> ListRules {
+        ListRules {
+            dialect: self.list.dialect,
+            by_price: self.list.free_when == FreeWhen::Price,
+            defaults: self.defaults.clone(),
+            models: self.models.clone(),
+        }
+    }
+
+    fn expand(
+        &self,
+        template: &str,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<String, BadProfile> {
+        let mut pieces = template.split("${");
+        let mut out = pieces.next().unwrap_or_default().to_owned();
+        for piece in pieces {
+            let (name, rest) = piece.split_once('}').unwrap_or((piece, ""));
+            let value = variable(name).filter(|value| !value.is_empty());
+            let missing = || BadProfile::Variable { slug: self.slug.clone(), variable: name.to_owned() };
+            out.push_str(&value.ok_or_else(missing)?);
+            out.push_str(rest);
+        }
+        Ok(out)
+    }
+}
+
+impl ListRules {
+    /// Whether a rule leaves `id` out.
+    pub(super) fn excludes(&self, id: &str) -> bool {
+        self.models.iter().any(|rule| rule.exclude && glob(&rule.pattern, id))
+    }
+
+    /// Fills in and corrects what the list said.
+    pub(super) fn apply(&self, model: &mut Model) {
+        let defaults = &self.defaults;
+        model.context_tokens = model.context_tokens.or(defaults.context_tokens);
+        model.max_output_tokens = model.max_output_tokens.or(defaults.max_output_tokens);
+        model.tokens_per_s = model.tokens_per_s.or(defaults.tokens_per_s);
+        for rule in self.models.iter().filter(|rule| glob(&rule.pattern, &model.id)) {
+            model.capabilities = model.capabilities.union(rule.capabilities).difference(rule.lacks);
+            model.context_tokens = rule.context_tokens.or(model.context_tokens);
+            model.max_output_tokens = rule.max_output_tokens.or(model.max_output_tokens);
+            model.tokens_per_s = rule.tokens_per_s.or(model.tokens_per_s);
+            model.quality = rule.quality.unwrap_or(model.quality);
+            model.for_code = rule.for_code.unwrap_or(model.for_code);
+            model.reasoning_mandatory = rule.reasoning_mandatory.unwrap_or(model.reasoning_mandatory);
+        }
+        model.context_tokens = capped(model.context_tokens, defaults.context_cap_tokens);
+        model.max_output_tokens = capped(model.max_output_tokens, defaults.output_cap_tokens);
+    }
+}
+
+/// The smaller of a limit and a cap, where absent means unlimited.
+fn capped(limit: Option<u32>, cap: Option<u32>) -> Option<u32> {
+    limit.into_iter().chain(cap).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Capability, OutputLimitField};
+
+    fn built_in() -> Vec<ProviderProfile> {
+        toml::from_str::<ProviderFile>(BUILT_IN).expect("the built-in profiles are valid").providers
+    }
+
+    fn profile(toml: &str) -> ProviderProfile {
+        toml::from_str(toml).expect("a valid profile")
+    }
+
+    fn variables(name: &str) -> Option<String> {
+        (name == "CLOUDFLARE_ACCOUNT_ID").then(|| "acc0".to_owned())
+    }
+
+    #[test]
+    fn every_built_in_profile_makes_a_provider() {
+        let mut slugs: Vec<_> = built_in()
+            .iter()
+            .map(|p| p.provider(None, None, &variables).expect("a usable profile").slug)
+            .collect();
+        slugs.sort_unstable();
+        let count = slugs.len();
+        slugs.dedup();
+        assert_eq!(slugs.len(), count, "each slug once");
+        for slug in ["openrouter", "groq", "cerebras", "gemini", "mistral", "nvidia", "github", "cloudflare"]
+        {
+            assert!(slugs.iter().any(|s| s == slug), "{slug}");
+        }
+        for slug in ["cohere", "sambanova", "together", "huggingface", "ollama", "llamacpp", "vllm"] {
+            assert!(slugs.iter().any(|s| s == slug), "{slug}");
+        }
+    }
+
+    #[test]
+    fn remote_profiles_name_their_key_and_use_tls_and_local_ones_need_neither() {
+        for p in built_in() {
+            assert_eq!(p.local, p.key_env.is_none(), "{}", p.slug);
+            assert_eq!(p.local, !p.base_url.starts_with("https://"), "{}", p.slug);
+            assert!(!p.terms.is_empty(), "{}", p.slug);
+        }
+    }
+
+    #[test]
+    fn sellers_of_models_are_read_by_price() {
+        let by_price: Vec<_> =
+            built_in().into_iter().filter(|p| p.list_rules().by_price).map(|p| p.slug).collect();
+        assert_eq!(by_price, ["openrouter", "together", "huggingface"]);
+    }
+
+    #[test]
+    fn a_list_may_lie_below_the_base_or_elsewhere() {
+        let url = |slug: &str| {
+            let profiles = built_in();
+            let p = profiles.iter().find(|p| p.slug == slug).expect("built in");
+            let provider = p.provider(None, None, &variables).expect("usable");
+            p.list_url(&provider.base, &variables).expect("no variable missing")
+        };
+        assert_eq!(url("groq"), "https://api.groq.com/openai/v1/models");
+        assert_eq!(url("github"), "https://models.github.ai/catalog/models");
+        assert!(
+            url("cloudflare")
+                .starts_with("https://api.cloudflare.com/client/v4/accounts/acc0/ai/models/search")
+        );
+    }
+
+    #[test]
+    fn a_missing_variable_is_named() {
+        let p = profile("slug = \"x\"\nbase_url = \"https://h/${ACCOUNT}/v1\"");
+        let expect = BadProfile::Variable { slug: "x".to_owned(), variable: "ACCOUNT".to_owned() };
+        assert_eq!(p.provider(None, None, &|_| None).map(|p| p.slug), Err(expect));
+        assert!(p.provider(None, None, &|_| Some("a".to_owned())).is_ok());
+        assert!(p.provider(None, Some("http://127.0.0.1:1/v1"), &|_| None).is_ok());
+    }
+
+    #[test]
+    fn unknown_settings_and_bad_figures_are_refused() {
+        let parse = |extra: &str| {
+            let text = format!("slug = \"x\"\nbase_url = \"https://h\"\n{extra}");
+            toml::from_str::<ProviderProfile>(&text).map_err(|e| e.to_string())
+        };
+        assert!(parse("colour = 1").is_err());
+        assert!(parse("[fields]\nstripp = []").is_err());
+        assert!(parse("[defaults]\ncapabilities = [\"telepathy\"]").is_err());
+        let p = parse("[[model]]\nmatch = \"*\"\nquality = 1.5").expect("well formed");
+        assert!(matches!(p.provider(None, None, &|_| None), Err(BadProfile::Quality { .. })));
+        let p = profile("slug = \"A b\"\nbase_url = \"https://h\"");
+        assert!(matches!(p.provider(None, None, &|_| None), Err(BadProfile::Slug(_))));
+    }
+
+    #[test]
+    fn fields_read_as_written() {
+        let p = profile(
+            "slug = \"m\"\nbase_url = \"https://h/v1\"\nauth = { header = \"api-key\" }\n\
+             [fields]\noutput_limit = \"max_tokens\"\nstrip = [\"n\"]\nrename = [[\"seed\", \"random_seed\"]]",
+        );
+        let provider = p.provider(Secret::new("k"), None, &|_| None).expect("usable");
+        assert_eq!(provider.auth, Auth::Header("api-key".to_owned()));
+        assert_eq!(provider.profile.output_limit, OutputLimitField::MaxTokens);
+        assert_eq!(provider.profile.rename, [("seed".to_owned(), "random_seed".to_owned())]);
+    }
+
+    #[test]
+    fn later_rules_win_and_caps_always_hold() {
+        let p = profile(
+            "slug = \"x\"\nbase_url = \"https://h\"\n\
+             [defaults]\ncontext_tokens = 100\ncontext_cap_tokens = 150\n\
+             [[model]]\nmatch = \"big*\"\ncontext_tokens = 900\nquality = 0.9\ncapabilities = [\"tools\", \"seed\"]\n\
+             [[model]]\nmatch = \"*-old\"\nquality = 0.2\nlacks = [\"tools\"]",
+        );
+        let mut model = Model { id: "big-old".to_owned(), ..Model::default() };
+        p.list_rules().apply(&mut model);
+        assert_eq!((model.context_tokens, model.quality), (Some(150), 0.2));
+        assert!(model.capabilities.contains(Capability::Seed));
+        assert!(!model.capabilities.contains(Capability::Tools));
+        let mut other = Model { id: "x".to_owned(), ..Model::default() };
+        p.list_rules().apply(&mut other);
+        assert_eq!(other.context_tokens, Some(100));
+    }
+}
