@@ -288,6 +288,8 @@ impl Reserved {
     }
 
     fn options(&self) -> TcpSocketOptions {
-        TcpSocketOptions { so_reuseport: self.held.is_some().then_some(true), ..TcpSocketOptions::default() }
+        let mut options = TcpSocketOptions::default();
+        options.so_reuseport = self.held.is_some().then_some(true);
+        options
     }
 }

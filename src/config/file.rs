@@ -162,7 +162,7 @@ impl File {
         }
         let providers = providers(&self.provider, env).map_err(|(field, problem)| bad(&field, problem))?;
         let simulated = (overrides.simulate || self.simulate.is_some() || providers.is_empty())
-            .then(|| self.simulate.unwrap_or_default());
+            .then(|| self.simulate.unwrap_or_else(SimulatedModels::built_in));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Config {
             listen: overrides.listen.or(self.server.listen).unwrap_or(DEFAULT_LISTEN),
@@ -178,7 +178,7 @@ impl File {
             },
             timeouts: self.timeouts.into(),
             max_attempts: self.routing.max_attempts,
-            policy: Policy { quality_vs_speed: self.routing.quality_vs_speed, ..Policy::default() },
+            policy: Policy { quality: self.routing.quality_vs_speed, ..Policy::default() },
             seed: self.routing.seed,
             refresh: Duration::from_secs(self.catalog.refresh_s.max(1)),
             providers,

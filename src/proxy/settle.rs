@@ -99,6 +99,7 @@ impl Settlement {
         self.gateway.metrics.attempts.with_label_values(&[&*attempt.endpoint.key, "ok"]).inc();
         self.answered(attempt);
         self.line.ended = Ended::Complete;
+        self.line.status = 200;
         self.line.reason = attempt.reply.finish_reason();
         bill
     }

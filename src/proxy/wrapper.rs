@@ -18,7 +18,7 @@ use pingora::protocols::http::custom::server::Session as CustomSession;
 use pingora::protocols::http::{HttpTask, ServerSession};
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::proxy::Session;
-use pingora::{Error, ErrorType, Result};
+use pingora::{Error, Result};
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};

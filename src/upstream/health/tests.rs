@@ -50,6 +50,7 @@ fn a_new_endpoint_is_open_and_unmeasured() {
         tokens_per_s: 0.0,
         success: 1.0,
         in_flight: 0,
+        denied: CapabilitySet::EMPTY,
     };
     assert_eq!(state().condition(T), expect);
 }
