@@ -57,7 +57,7 @@ async fn prepare(
     dialect: Dialect,
     id: &str,
     arrived: Instant,
-) -> Result<Result<(Job, Buffered), ApiError>> {
+) -> Result<Result<(Job, Buffered), Box<ApiError>>> {
     if let Err(error) = check_content_type(session) {
         return Ok(Err(error));
     }
@@ -68,7 +68,7 @@ async fn prepare(
     let body_read = Instant::now();
     let facts = match inspect_body(&body).await {
         Ok(facts) => facts,
-        Err(invalid) => return Ok(Err(invalid_request(invalid))),
+        Err(invalid) => return Ok(Err(Box::new(invalid_request(invalid)))),
     };
     let snapshot = gateway.snapshot.load_full();
     let now_ms = gateway.clock.ms_at(body_read);
@@ -84,7 +84,7 @@ async fn prepare(
     };
     let plan = match routing::plan(&inputs) {
         Ok(plan) => plan,
-        Err(no_route) => return Ok(Err(no_route::api_error(&no_route))),
+        Err(no_route) => return Ok(Err(Box::new(no_route::api_error(&no_route)))),
     };
     let wants_metadata = |name: &str| {
         session.get_header(name).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"enabled"))
@@ -108,7 +108,7 @@ async fn prepare(
     Ok(Ok((job, buffered)))
 }
 
-fn check_content_type(session: &Session) -> Result<(), ApiError> {
+fn check_content_type(session: &Session) -> Result<(), Box<ApiError>> {
     let Some(value) = session.get_header(http::header::CONTENT_TYPE) else { return Ok(()) };
     let essence = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
     let json = essence.eq_ignore_ascii_case(b"application/json")
@@ -119,39 +119,41 @@ fn check_content_type(session: &Session) -> Result<(), ApiError> {
     if json || curl {
         return Ok(());
     }
-    Err(ApiError::new(ErrorKind::UnsupportedMediaType, "the content type must be application/json"))
+    let words = "the content type must be application/json";
+    Err(Box::new(ApiError::new(ErrorKind::UnsupportedMediaType, words)))
 }
 
 /// Reads the whole body, within its size and its deadline.
 async fn read_body(
     gateway: &Arc<Gateway>,
     session: &mut Session,
-) -> Result<Result<(Bytes, Buffered), ApiError>> {
+) -> Result<Result<(Bytes, Buffered), Box<ApiError>>> {
     let limit = gateway.config.limits.max_body_bytes;
     let announced = session.get_header(http::header::CONTENT_LENGTH);
     let announced = announced.and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
-        return Ok(Err(too_large(limit)));
+        return Ok(Err(Box::new(too_large(limit))));
     }
     let Some(mut buffered) = gateway.buffer(announced.unwrap_or(UNKNOWN_BODY_BYTES)) else {
-        return Ok(Err(no_room()));
+        return Ok(Err(Box::new(no_room())));
     };
     allow_upload(session).await?;
     let deadline = Instant::now() + gateway.config.timeouts.read_body;
     let mut body = BytesMut::new();
     loop {
         let Ok(chunk) = timeout_at(deadline, session.read_request_body()).await else {
-            return Ok(Err(ApiError::new(ErrorKind::RequestTimeout, "the request's body did not arrive in time")));
+            let words = "the request's body did not arrive in time";
+            return Ok(Err(Box::new(ApiError::new(ErrorKind::RequestTimeout, words))));
         };
         let Some(chunk) = chunk? else { break };
         if body.len() + chunk.len() > limit {
-            return Ok(Err(too_large(limit)));
+            return Ok(Err(Box::new(too_large(limit))));
         }
         if body.is_empty() && announced == Some(chunk.len()) && session.is_body_done() {
             return Ok(Ok((chunk, buffered)));
         }
         if !buffered.grow_to(body.len() + chunk.len()) {
-            return Ok(Err(no_room()));
+            return Ok(Err(Box::new(no_room())));
         }
         if body.is_empty() {
             body.reserve(announced.unwrap_or(chunk.len()));

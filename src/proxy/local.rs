@@ -79,7 +79,7 @@ pub(super) async fn answer(gateway: &Gateway, session: &mut Session, route: Rout
         Route::Models(dialect) => (dialect, Ok(list(&gateway.snapshot.load().catalog, dialect))),
         Route::Model(dialect, id) => {
             let found = one(&gateway.snapshot.load().catalog, dialect, &id);
-            (dialect, found.ok_or_else(unknown_model))
+            (dialect, found.ok_or_else(|| Box::new(unknown_model())))
         }
         Route::Health => (Dialect::OpenAi, Ok(json!({ "status": "ok" }))),
         Route::Ready => (Dialect::OpenAi, ready(gateway)),
@@ -89,11 +89,11 @@ pub(super) async fn answer(gateway: &Gateway, session: &mut Session, route: Rout
                 format!("this path takes {methods} requests only"),
             );
             error.allow = Some(methods);
-            (dialect, Err(error))
+            (dialect, Err(Box::new(error)))
         }
         Route::Unknown(dialect) | Route::Chat(dialect) => {
             let known = "no such path; there are POST /v1/chat/completions, GET /v1/models, /health and /ready";
-            (dialect, Err(ApiError::new(ErrorKind::NotFound, known)))
+            (dialect, Err(Box::new(ApiError::new(ErrorKind::NotFound, known))))
         }
     };
     match outcome {
@@ -113,14 +113,14 @@ fn unknown_model() -> ApiError {
     ApiError::new(ErrorKind::ModelNotFound, "no such model; GET /v1/models lists those at hand").param("model")
 }
 
-fn ready(gateway: &Gateway) -> Result<Value, ApiError> {
+fn ready(gateway: &Gateway) -> Result<Value, Box<ApiError>> {
     let models = gateway.snapshot.load().catalog.endpoints.len();
     let looked = gateway.ready.load(Ordering::Acquire);
     if looked && models > 0 {
         return Ok(json!({ "status": "ready", "endpoints": models }));
     }
     let why = if looked { "no free model is known" } else { "the model lists are still being read" };
-    Err(ApiError::new(ErrorKind::Unavailable, why).retry_after_s(1))
+    Err(Box::new(ApiError::new(ErrorKind::Unavailable, why).retry_after_s(1)))
 }
 
 fn list(catalog: &Catalog, dialect: Dialect) -> Value {

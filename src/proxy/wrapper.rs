@@ -38,7 +38,7 @@ pub(super) fn install(session: &mut Session, shared: &Shared) {
     let empty = Box::new(ServerSession::new_custom(Box::new(())));
     let inner = std::mem::replace(&mut session.downstream_session, empty);
     let wrapper = Wrapper { inner: Some(inner), shared: shared.clone(), timer: None };
-    session.downstream_session = Box::new(ServerSession::new_custom(Box::new(wrapper)));
+    *session.downstream_session = ServerSession::new_custom(Box::new(wrapper));
 }
 
 /// Gives the real session back, so that it can be answered on and kept alive. Does nothing twice.
