@@ -277,10 +277,7 @@ mod tests {
 
     #[test]
     fn base_urls_keep_host_port_and_prefix() {
-        check(
-            "https://openrouter.ai/api/v1/",
-            Some(("openrouter.ai", "https://openrouter.ai/api/v1")),
-        );
+        check("https://openrouter.ai/api/v1/", Some(("openrouter.ai", "https://openrouter.ai/api/v1")));
         check("http://127.0.0.1:11434/v1", Some(("127.0.0.1:11434", "http://127.0.0.1:11434/v1")));
         check("http://[::1]:8000", Some(("[::1]:8000", "http://[::1]:8000")));
         check("http://[::1]", Some(("[::1]", "http://[::1]")));
