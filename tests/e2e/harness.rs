@@ -1,0 +1,327 @@
+//! Starts the real program on free ports with a configuration and a directory of its own.
+
+use crate::client::Client;
+use crate::provider::Provider;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+/// How long anything may take before the test fails; generous, since the machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bounds a wait: what does not happen within [`PATIENCE`] fails the test by name.
+pub async fn within<T>(what: &str, wait: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
+}
+
+/// A model of a provider as the configuration describes it.
+#[derive(Clone)]
+pub struct Model {
+    pub id: String,
+    pub upstream: String,
+    pub context_tokens: u32,
+    pub max_output_tokens: Option<u32>,
+    pub capabilities: Vec<&'static str>,
+    pub quality: f64,
+    pub tokens_per_s: f64,
+}
+
+/// The parameters of an ordinary model.
+pub const ORDINARY: &[&str] = &[
+    "max_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "stop",
+    "seed",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+    "structured_outputs",
+    "frequency_penalty",
+    "presence_penalty",
+];
+
+impl Model {
+    /// An ordinary text model, `slug/name:free`.
+    pub fn new(slug: &str, name: &str) -> Self {
+        Self {
+            id: format!("{slug}/{name}:free"),
+            upstream: name.to_owned(),
+            context_tokens: 32_768,
+            max_output_tokens: Some(8_192),
+            capabilities: ORDINARY.to_vec(),
+            quality: 0.5,
+            tokens_per_s: 100.0,
+        }
+    }
+
+    pub fn can(mut self, capabilities: &[&'static str]) -> Self {
+        self.capabilities.extend_from_slice(capabilities);
+        self
+    }
+
+    pub fn only(mut self, capabilities: &[&'static str]) -> Self {
+        self.capabilities = capabilities.to_vec();
+        self
+    }
+
+    pub fn context(mut self, tokens: u32) -> Self {
+        self.context_tokens = tokens;
+        self
+    }
+
+    pub fn max_output(mut self, tokens: Option<u32>) -> Self {
+        self.max_output_tokens = tokens;
+        self
+    }
+
+    /// Quality 0 to 1 and output speed.
+    pub fn ranks(mut self, quality: f64, tokens_per_s: f64) -> Self {
+        self.quality = quality;
+        self.tokens_per_s = tokens_per_s;
+        self
+    }
+}
+
+/// What to start.
+#[derive(Default)]
+pub struct Setup {
+    providers: String,
+    timeouts: String,
+    extra: String,
+    args: Vec<String>,
+    files: Vec<(String, String)>,
+    ranked: u32,
+}
+
+impl Setup {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A provider with one ordinary model, `slug/chat:free`; earlier ones are clearly better in every way.
+    pub fn provider(self, provider: &Provider) -> Self {
+        let rank = self.ranked;
+        let worse = f64::from(10_u32.pow(rank.min(4)));
+        let model =
+            Model::new(&provider.slug, "chat").ranks(0.95 - 0.2 * f64::from(rank.min(4)), 1_000.0 / worse);
+        let mut setup = self.models(provider, &[model]);
+        setup.ranked += 1;
+        setup
+    }
+
+    /// A provider with these models.
+    pub fn models(mut self, provider: &Provider, models: &[Model]) -> Self {
+        self.describe(provider, "none");
+        let out = &mut self.providers;
+        for model in models {
+            let _ = writeln!(out, "[[provider.model]]\nid = {:?}", model.id);
+            let _ = writeln!(out, "upstream_model = {:?}", model.upstream);
+            let _ = writeln!(out, "context_tokens = {}", model.context_tokens);
+            if let Some(tokens) = model.max_output_tokens {
+                let _ = writeln!(out, "max_output_tokens = {tokens}");
+            }
+            let _ = writeln!(out, "capabilities = {:?}", model.capabilities);
+            let _ = writeln!(out, "quality = {:?}\ntokens_per_s = {:?}", model.quality, model.tokens_per_s);
+        }
+        self
+    }
+
+    /// A provider whose models come from its own list, in this dialect.
+    pub fn listed(mut self, provider: &Provider, dialect: &str) -> Self {
+        self.describe(provider, dialect);
+        self
+    }
+
+    fn describe(&mut self, provider: &Provider, list: &str) {
+        let Provider { slug, addr, .. } = provider;
+        let scheme = if provider.ca_pem.is_some() { "https" } else { "http" };
+        let host = if provider.ca_pem.is_some() { "localhost".to_owned() } else { addr.ip().to_string() };
+        let out = &mut self.providers;
+        let _ = writeln!(out, "[[provider]]\nslug = {slug:?}\nname = \"{} Inc\"", slug.to_uppercase());
+        let _ = writeln!(out, "base_url = \"{scheme}://{host}:{}/prefix/v1\"", addr.port());
+        let _ = writeln!(out, "key = \"sk-{slug}-secret\"\nlist = {list:?}");
+        if provider.h2c {
+            let _ = writeln!(out, "h2c = true");
+        }
+        if let Some(pem) = &provider.ca_pem {
+            let _ = writeln!(out, "ca_file = \"@DIR@/{slug}-ca.pem\"");
+            self.files.push((format!("{slug}-ca.pem"), pem.clone()));
+        }
+    }
+
+    /// Lines of the `[timeouts]` table.
+    pub fn timeouts(mut self, lines: &str) -> Self {
+        self.timeouts.push_str(lines);
+        self.timeouts.push('\n');
+        self
+    }
+
+    /// More configuration, put before the providers.
+    pub fn config(mut self, toml: &str) -> Self {
+        self.extra.push_str(toml);
+        self.extra.push('\n');
+        self
+    }
+
+    /// More arguments.
+    pub fn args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(|&a| a.to_owned()));
+        self
+    }
+
+    /// Starts the program and waits until it says it is ready.
+    pub async fn start(self) -> Router {
+        let dir = TempDir::new().expect("a directory");
+        let path = dir.path().to_str().expect("UTF-8").to_owned();
+        for (name, contents) in &self.files {
+            std::fs::write(dir.path().join(name), contents).expect("a file");
+        }
+        let config = format!("{}\n[timeouts]\n{}\n{}", self.extra, self.timeouts, self.providers);
+        let config_file = dir.path().join("freeway.toml");
+        std::fs::write(&config_file, config.replace("@DIR@", &path)).expect("a file");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_freeway"));
+        command.arg("serve").arg("--config").arg(&config_file).arg("--data-dir").arg(dir.path().join("data"));
+        for listener in ["--listen", "--metrics-listen", "--admin-listen"] {
+            command.args([listener, "127.0.0.1:0"]);
+        }
+        // A developer's own provider keys must not add providers.
+        command.args(&self.args).env_clear().env("RUST_BACKTRACE", "1");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().expect("the program starts");
+        let said = watch_lines(child.stdout.take().expect("piped"));
+        let logs = watch_lines(child.stderr.take().expect("piped"));
+        let mut lines = said.subscribe();
+        let ready = |lines: &Lines| lines.closed || lines.all.iter().any(|l| l == "freeway: ready");
+        let lines = within("freeway: ready", lines.wait_for(ready)).await.expect("kept").clone();
+        assert!(!lines.closed, "it ended instead of starting:\n{}", logs.borrow().all.join("\n"));
+        let find = |what: &str| {
+            let prefix = format!("freeway: {what} http://");
+            let rest = lines.all.iter().find_map(|l| l.strip_prefix(&prefix)).expect("an address a listener");
+            rest.split('/').next().and_then(|a| a.parse().ok()).expect("an address")
+        };
+        let (addr, metrics) = (find("listening on"), find("metrics on"));
+        Router { addr, metrics, logs, child, _dir: dir }
+    }
+}
+
+/// What a stream of the program has said so far.
+#[derive(Clone, Default)]
+struct Lines {
+    all: Vec<String>,
+    closed: bool,
+}
+
+fn watch_lines(stream: impl AsyncRead + Unpin + Send + 'static) -> watch::Sender<Lines> {
+    let lines = watch::Sender::new(Lines::default());
+    let sender = lines.clone();
+    tokio::spawn(async move {
+        let mut reader = BufReader::new(stream).lines();
+        while let Ok(Some(line)) = reader.next_line().await {
+            sender.send_modify(|l| l.all.push(line));
+        }
+        sender.send_modify(|l| l.closed = true);
+    });
+    lines
+}
+
+/// The running program; it is killed when dropped.
+pub struct Router {
+    /// Where it serves.
+    pub addr: SocketAddr,
+    /// Where its metrics are.
+    pub metrics: SocketAddr,
+    logs: watch::Sender<Lines>,
+    child: Child,
+    _dir: TempDir,
+}
+
+impl Router {
+    /// The program in front of these providers, best first.
+    pub async fn start(providers: &[&Provider]) -> Self {
+        providers.iter().fold(Setup::new(), |setup, p| setup.provider(p)).start().await
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::connect(self.addr).await
+    }
+
+    /// The base URL for SDKs, without a path.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Everything logged so far.
+    pub fn logs(&self) -> String {
+        self.logs.borrow().all.join("\n")
+    }
+
+    /// Waits for this many access lines.
+    pub async fn accessed(&self, count: usize) -> Vec<Value> {
+        let mut logs = self.logs.subscribe();
+        let enough = |lines: &Lines| access_lines(lines).len() >= count;
+        let lines = within("an access line", logs.wait_for(enough)).await.expect("kept").clone();
+        access_lines(&lines)
+    }
+
+    /// The text of `/metrics`.
+    pub async fn metrics(&self) -> String {
+        let answer = Client::connect(self.metrics).await.get("/metrics").await;
+        assert_eq!(answer.status, 200);
+        String::from_utf8(answer.body).expect("metrics are UTF-8")
+    }
+
+    /// Whether the program still runs.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// The most memory it has held so far, in megabytes.
+    pub fn peak_memory_mb(&self) -> u64 {
+        let pid = self.child.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux");
+        let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).expect("a peak");
+        line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("kilobytes") / 1024
+    }
+}
+
+fn access_lines(lines: &Lines) -> Vec<Value> {
+    let parsed = lines.all.iter().filter_map(|l| serde_json::from_str::<Value>(l).ok());
+    parsed.filter(|v| v["target"] == "access").collect()
+}
+
+/// A plain request to `auto`.
+pub fn ask(text: &str) -> Value {
+    json!({"model": "auto", "messages": [{"role": "user", "content": text}]})
+}
+
+/// The request with more members; existing ones are replaced.
+pub fn with(mut request: Value, members: Value) -> Value {
+    for (key, value) in members.as_object().expect("an object") {
+        request[key] = value.clone();
+    }
+    request
+}
+
+/// The same as a stream.
+pub fn streamed(request: Value) -> Value {
+    with(request, json!({"stream": true}))
+}
+
+/// A request of about this many bytes.
+pub fn ask_sized(bytes: usize) -> Value {
+    // An image: the bytes are there, the tokens are not.
+    json!({"model": "auto", "messages": [{"role": "user", "content": [
+        {"type": "text", "text": "What is on it?"},
+        {"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{}", "iVBO".repeat(bytes / 4))}},
+    ]}]})
+}

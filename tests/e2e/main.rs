@@ -1,0 +1,31 @@
+//! The real program, started on free ports, against scripted providers and real clients.
+//!
+//! Nothing here sleeps to synchronise: providers wait at gates the test opens, and time only bounds
+//! how long a failure takes to show.
+
+#![expect(unreachable_pub, reason = "`pub` marks what the other modules of this binary use")]
+
+mod client;
+mod client_h2;
+mod harness;
+mod provider;
+mod provider_h1;
+mod provider_h2;
+mod script;
+
+mod clients;
+mod cooldown;
+mod errors;
+mod exhausted;
+mod failover;
+mod forwarding;
+mod limits;
+mod local;
+mod metering;
+mod metrics;
+mod midway;
+mod pace;
+mod pool;
+mod routing;
+mod scripted;
+mod streaming;
