@@ -140,6 +140,7 @@ impl<'a> Attempt<'a> {
                 Field::MaxTokens => self.has_value(Field::MaxCompletionTokens),
                 Field::Plugins => self.facts.edits.free_plugins.is_empty(),
                 Field::ReasoningEffort => !can(Capability::ReasoningEffort) && !can(Capability::Reasoning),
+                Field::TopLogprobs => !can(Capability::TopLogprobs) || !can(Capability::Logprobs),
                 // All that is asked for is text, then.
                 Field::Modalities => !can(Capability::ImageOutput) && !can(Capability::AudioOutput),
                 _ => field.capability().is_some_and(|capability| !can(capability)),
