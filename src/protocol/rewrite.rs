@@ -5,10 +5,12 @@
 
 use super::facts::{Edits, Effort, Member, RequestFacts, Span};
 use super::field::{Field, Origin};
-use super::rope::{Rope, Splicer};
+use super::rope::Splicer;
 use crate::catalog::{Capability, Endpoint, OutputLimitField};
 use bytes::Bytes;
 use std::borrow::Cow;
+
+pub use super::rope::Rope;
 
 /// Asks for the token counts of a stream, which OpenAI's API reports on request only.
 const STREAM_OPTIONS: &str = r#"{"include_usage":true}"#;
