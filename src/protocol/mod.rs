@@ -8,7 +8,7 @@ pub mod field;
 pub mod inspect;
 pub mod normalize;
 pub mod rewrite;
-pub mod rope;
+mod rope;
 pub mod sse;
 pub mod usage;
 

@@ -5,10 +5,12 @@
 
 use super::facts::{Edits, Effort, Member, RequestFacts, Span};
 use super::field::{Field, Origin};
-use super::rope::{Rope, Splicer};
+use super::rope::Splicer;
 use crate::catalog::{Capability, Endpoint, OutputLimitField};
 use bytes::Bytes;
 use std::borrow::Cow;
+
+pub use super::rope::Rope;
 
 /// Asks for the token counts of a stream, which OpenAI's API reports on request only.
 const STREAM_OPTIONS: &str = r#"{"include_usage":true}"#;
@@ -140,6 +142,7 @@ impl<'a> Attempt<'a> {
                 Field::MaxTokens => self.has_value(Field::MaxCompletionTokens),
                 Field::Plugins => self.facts.edits.free_plugins.is_empty(),
                 Field::ReasoningEffort => !can(Capability::ReasoningEffort) && !can(Capability::Reasoning),
+                Field::TopLogprobs => !can(Capability::TopLogprobs) || !can(Capability::Logprobs),
                 // All that is asked for is text, then.
                 Field::Modalities => !can(Capability::ImageOutput) && !can(Capability::AudioOutput),
                 _ => field.capability().is_some_and(|capability| !can(capability)),

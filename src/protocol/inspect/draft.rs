@@ -5,6 +5,7 @@ use super::super::field::Field;
 use super::estimate::Estimate;
 use super::output::Reasoning;
 use super::preferences::Routers;
+use super::read::MAX_NAME_CHARS;
 use super::scan::{Cursor, Kind, Str};
 use super::tools::ToolUse;
 use super::{Invalid, MAX_MEMBERS};
@@ -17,6 +18,9 @@ const MAX_FIELD_NAME_BYTES: usize = 256;
 
 /// Longest `session_id`, in characters; OpenRouter's limit.
 const MAX_SESSION_CHARS: usize = 256;
+
+/// Most choices of one request; OpenAI's limit.
+const MAX_CHOICES: i64 = 128;
 
 const ANY_NUMBER: RangeInclusive<f64> = f64::NEG_INFINITY..=f64::INFINITY;
 
@@ -108,7 +112,7 @@ impl<'a> Draft<'a> {
 
     fn field(&mut self, cursor: &mut Cursor<'a>, field: Field) -> Result<(), Invalid> {
         match field {
-            Field::Model => self.facts.model = cursor.name_or_null()?.map(Cow::into_owned),
+            Field::Model => self.facts.model = cursor.name_or_null(MAX_NAME_CHARS)?.map(Cow::into_owned),
             Field::Messages => self.messages(cursor)?,
             Field::Stream => self.facts.stream = cursor.bool_or_null()?.unwrap_or(false),
             Field::StreamOptions => self.stream_options(cursor)?,
@@ -217,20 +221,13 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Most choices of one request; OpenAI's limit.
-const MAX_CHOICES: i64 = 128;
-
 fn output_limit(cursor: &mut Cursor<'_>) -> Result<Option<u32>, Invalid> {
     Ok(cursor.integer_or_null(1..=i64::from(u32::MAX))?.map(|n| n as u32))
 }
 
 fn session(cursor: &mut Cursor<'_>) -> Result<Option<String>, Invalid> {
-    match cursor.name_or_null()? {
-        Some(id) if id.chars().count() > MAX_SESSION_CHARS => {
-            Err(Invalid::value("must have at most 256 characters"))
-        }
-        id => Ok(id.filter(|id| !id.is_empty()).map(Cow::into_owned)),
-    }
+    let id = cursor.name_or_null(MAX_SESSION_CHARS)?;
+    Ok(id.filter(|id| !id.is_empty()).map(Cow::into_owned))
 }
 
 /// The provider's business, so never an error but for its type; used as a session only if short.

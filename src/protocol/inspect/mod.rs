@@ -16,6 +16,7 @@ mod scan;
 mod string;
 #[cfg(test)]
 mod tests;
+mod token;
 mod tools;
 
 use super::facts::RequestFacts;

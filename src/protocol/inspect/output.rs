@@ -57,7 +57,7 @@ impl<'a> Draft<'a> {
 
     pub(super) fn modalities(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Invalid> {
         cursor.items(|cursor, _| {
-            match cursor.name_or_null()?.as_deref() {
+            match cursor.text_or_null()?.map(|name| cursor.name(name)).as_deref() {
                 Some("text") => {}
                 Some("image") => self.hard(Capability::ImageOutput),
                 Some("audio") => self.hard(Capability::AudioOutput),
@@ -115,12 +115,7 @@ fn json_schema(cursor: &mut Cursor<'_>) -> Result<Option<usize>, Invalid> {
     let mut bytes = 0;
     let given = cursor.fields(|cursor, field| {
         match field {
-            "name" => {
-                let name = cursor.name_or_null()?;
-                if name.is_some_and(|name| name.chars().count() > MAX_SCHEMA_NAME) {
-                    return Err(Invalid::value("must have at most 64 characters"));
-                }
-            }
+            "name" => drop(cursor.name_or_null(MAX_SCHEMA_NAME)?),
             "schema" => match cursor.kind()? {
                 Kind::Object | Kind::Null | Kind::Bool => bytes = cursor.skip()?.len(),
                 _ => return Err(Invalid::value("must be a JSON schema")),

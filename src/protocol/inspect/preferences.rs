@@ -4,6 +4,7 @@ use super::super::facts::{Preferences, Sort, Span};
 use super::Invalid;
 use super::draft::Draft;
 use super::messages::require;
+use super::read::MAX_NAME_CHARS;
 use super::scan::{Cursor, Kind};
 use crate::catalog::Capability;
 
@@ -56,13 +57,13 @@ impl<'a> Draft<'a> {
             cursor.kind()?;
             let start = cursor.pos() as u32;
             if cursor.kind()? == Kind::String {
-                id = cursor.name_or_null()?;
+                id = cursor.name_or_null(MAX_NAME_CHARS)?;
             } else {
                 require(cursor, Kind::Object, "must be a string or an object with an `id`")?;
                 cursor.fields(|cursor, field| {
                     match field {
                         "id" if id.is_some() => return Err(Invalid::value("is given twice")),
-                        "id" => id = cursor.name_or_null()?,
+                        "id" => id = cursor.name_or_null(MAX_NAME_CHARS)?,
                         "enabled" => enabled = cursor.bool_or_null()? != Some(false),
                         "allowed_models" => restrictions.allowed = cursor.names()?,
                         "excluded_models" => restrictions.excluded = cursor.names()?,
@@ -116,7 +117,7 @@ impl Restrictions {
 }
 
 fn data_collection(cursor: &mut Cursor<'_>, wishes: &mut Preferences) -> Result<(), Invalid> {
-    match cursor.name_or_null()?.as_deref() {
+    match cursor.name_or_null(MAX_NAME_CHARS)?.as_deref() {
         None | Some("allow") => Ok(()),
         Some("deny") => {
             wishes.deny_data_collection = true;
@@ -143,7 +144,7 @@ fn sort(cursor: &mut Cursor<'_>) -> Result<Option<Sort>, Invalid> {
 }
 
 fn sort_word(cursor: &mut Cursor<'_>) -> Result<Option<Sort>, Invalid> {
-    match cursor.name_or_null()?.as_deref() {
+    match cursor.name_or_null(MAX_NAME_CHARS)?.as_deref() {
         None => Ok(None),
         Some("price") => Ok(Some(Sort::Price)),
         Some("throughput") => Ok(Some(Sort::Throughput)),

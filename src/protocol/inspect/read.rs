@@ -66,14 +66,17 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A name: a string of at most [`MAX_NAME_CHARS`], escapes resolved.
-    pub(super) fn name_or_null(&mut self) -> Result<Option<Cow<'a, str>>, Invalid> {
+    /// A name: a string of at most `max_chars` characters, escapes resolved.
+    pub(super) fn name_or_null(&mut self, max_chars: usize) -> Result<Option<Cow<'a, str>>, Invalid> {
         let Some(text) = self.text_or_null()? else { return Ok(None) };
-        let name = self.unescape(text);
-        if name.len() > MAX_NAME_CHARS && name.chars().count() > MAX_NAME_CHARS {
-            return Err(Invalid::value(&format!("must have at most {MAX_NAME_CHARS} characters")));
+        // No character takes more bytes than an escaped pair of surrogates.
+        if text.span.len() <= max_chars * r"\ud83d\ude00".len() {
+            let name = self.unescape(text);
+            if name.len() <= max_chars || name.chars().count() <= max_chars {
+                return Ok(Some(name));
+            }
         }
-        Ok(Some(name))
+        Err(Invalid::value(&format!("must have at most {max_chars} characters")))
     }
 
     /// A list of names, empty for null.
@@ -81,7 +84,8 @@ impl<'a> Cursor<'a> {
         let mut names = Vec::new();
         let mut chars = 0;
         self.items(|cursor, _| {
-            let name = cursor.name_or_null()?.ok_or_else(|| Invalid::value("must be a string"))?;
+            let name =
+                cursor.name_or_null(MAX_NAME_CHARS)?.ok_or_else(|| Invalid::value("must be a string"))?;
             chars += name.chars().count();
             if names.len() == MAX_NAMES || chars > MAX_NAMES_CHARS {
                 return Err(Invalid::value(&format!(

@@ -3,10 +3,10 @@
 /// How many bytes come before the first quote, backslash or control character; all of them when
 /// there is none.
 pub(super) fn plain_len(bytes: &[u8]) -> usize {
-    // Keys and short words end within two words; setting up for blocks would cost more.
+    // Keys end within a few bytes and prose has an escape every line: words find those soonest.
     let mut at = 0;
-    for _ in 0..2 {
-        match bytes[at..].first_chunk().map(|word| stops(u64::from_le_bytes(*word))) {
+    while at < WORDS_BEFORE_BLOCKS * WORD {
+        match next_word(bytes, at) {
             Some(0) => at += WORD,
             Some(found) => return at + first(found),
             None => return at + plain_tail(&bytes[at..]),
@@ -14,13 +14,13 @@ pub(super) fn plain_len(bytes: &[u8]) -> usize {
     }
     let (blocks, _) = bytes[at..].as_chunks::<BLOCK>();
     at += BLOCK * blocks.iter().take_while(|block| is_plain(block)).count();
-    while let Some(word) = bytes[at..].first_chunk() {
-        match stops(u64::from_le_bytes(*word)) {
-            0 => at += WORD,
-            found => return at + first(found),
+    loop {
+        match next_word(bytes, at) {
+            Some(0) => at += WORD,
+            Some(found) => return at + first(found),
+            None => return at + plain_tail(&bytes[at..]),
         }
     }
-    at + plain_tail(&bytes[at..])
 }
 
 /// The escape sequence at the start of `bytes`: its length, and that of the UTF-8 it stands for.
@@ -41,11 +41,20 @@ pub(super) fn escape_len(bytes: &[u8]) -> Option<(usize, usize)> {
 
 const WORD: usize = 8;
 
+/// Past this many words without a find, the string is taken for a long one.
+const WORDS_BEFORE_BLOCKS: usize = 8;
+
 /// A cache line: wide enough for any vector unit, and a fixed size the compiler can vectorise.
 const BLOCK: usize = 64;
 
+/// Written without branches or sums, so that the compiler makes vector instructions of it.
 fn is_plain(block: &[u8; BLOCK]) -> bool {
-    !block.iter().fold(false, |stop, &b| stop | (b < 0x20) | (b == b'"') | (b == b'\\'))
+    let stops = |b: u8| u8::from(b < 0x20) | u8::from(b == b'"') | u8::from(b == b'\\');
+    block.iter().fold(0, |any, &b| any | stops(b)) == 0
+}
+
+fn next_word(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk().map(|word| stops(u64::from_le_bytes(*word)))
 }
 
 fn plain_tail(bytes: &[u8]) -> usize {

@@ -94,11 +94,11 @@ impl<'a> Draft<'a> {
         if self.facts.features.tool_history {
             self.hard(Capability::Tools);
         }
-        let needs = [(offered, Capability::Tools), (self.tools.server, Capability::ServerTools)];
-        for (_, capability) in needs.into_iter().filter(|(used, _)| *used) {
-            match self.tools.choice {
-                Choice::Forbidden => self.soft(capability),
-                _ => self.hard(capability),
+        let used = [(offered, Capability::Tools), (self.tools.server, Capability::ServerTools)];
+        for (_, capability) in used.into_iter().filter(|(used, _)| *used) {
+            match self.facts.edits.tools_forbidden {
+                true => self.soft(capability),
+                false => self.hard(capability),
             }
         }
         Ok(())

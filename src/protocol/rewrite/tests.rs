@@ -151,6 +151,8 @@ fn parameters_the_model_lacks_are_stripped() {
         r#","seed":1,"logprobs":true,"top_logprobs":2,"temperature":0.5"#,
         r#","temperature":0.5"#,
     );
+    // Providers refuse the second without the first.
+    check_lacking(&[Capability::Logprobs], r#","logprobs":true,"top_logprobs":2"#, "");
     check_lacking(&[Capability::MultipleChoices], r#","n":1"#, "");
     check_lacking(
         &[Capability::ReasoningEffort],
