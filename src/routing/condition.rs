@@ -65,6 +65,12 @@ pub enum Cause {
     Operator,
 }
 
+impl serde::Serialize for Cause {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 impl Cause {
     /// Its name in explanations and metrics.
     pub const fn name(self) -> &'static str {

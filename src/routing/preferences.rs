@@ -1,0 +1,114 @@
+//! What the caller wants of routing: filters and orders over the pool, and never a way out of it.
+
+use super::{Exclusion, NoRoute};
+use crate::catalog::{Capability, Catalog, Endpoint, Requirements};
+use crate::protocol::facts::{Preferences, RequestFacts};
+
+/// The model names that mean "choose for me".
+pub const AUTO_MODELS: [&str; 4] = ["auto", "openrouter/auto", "openrouter/free", "openrouter/auto-beta"];
+
+/// Whether a model name leaves the choice to the router; so does none at all.
+pub fn is_auto(model: Option<&str>) -> bool {
+    model.is_none_or(|model| AUTO_MODELS.contains(&model))
+}
+
+/// A caller's wishes, made ready to hold against each endpoint.
+pub(super) struct Wishes<'a> {
+    preferences: &'a Preferences,
+    /// The models asked for, in order: the pinned one first, then `models[]`.
+    named: Vec<&'a str>,
+    /// The rest of the pool may answer too.
+    pool: bool,
+    /// One model was asked for by name.
+    pub(super) pinned: bool,
+    /// What an endpoint must do, all wishes considered.
+    pub(super) needs: Requirements,
+}
+
+/// Where a caller's orders put an endpoint; lower comes first, whatever the score.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    model: u32,
+    provider: u32,
+}
+
+impl<'a> Wishes<'a> {
+    pub(super) fn of(facts: &'a RequestFacts, catalog: &Catalog) -> Result<Self, NoRoute> {
+        let preferences = &facts.preferences;
+        let model = facts.model.as_deref();
+        let pinned = model.filter(|model| !is_auto(Some(model)));
+        if let Some(model) = pinned
+            && !catalog.serves(model)
+        {
+            let known = catalog.is_not_free(model);
+            return Err(if known {
+                NoRoute::NotFree(model.to_owned())
+            } else {
+                NoRoute::UnknownModel(model.to_owned())
+            });
+        }
+        let fallbacks = preferences.models.iter().map(String::as_str);
+        let pool = pinned.is_none() || fallbacks.clone().any(|model| is_auto(Some(model)));
+        let named = pinned.into_iter().chain(fallbacks).filter(|model| !is_auto(Some(model))).collect();
+        Ok(Self { preferences, named, pool, pinned: pinned.is_some(), needs: needs(facts) })
+    }
+
+    /// Holds an endpoint against the wishes: its place in the caller's orders, or why it is out.
+    pub(super) fn admit(&self, endpoint: &Endpoint) -> Result<Rank, Exclusion> {
+        let named = self.named.iter().position(|model| endpoint.is_named(model));
+        if named.is_none() && !self.pool {
+            return Err(Exclusion::OtherModel);
+        }
+        let wishes = self.preferences;
+        if !self.pinned && !self.patterns_admit(endpoint) {
+            return Err(Exclusion::Restricted);
+        }
+        let listed = |slugs: &[String]| slugs.iter().position(|slug| is_provider(endpoint, slug));
+        let in_order = listed(&wishes.order);
+        let only = wishes.only.is_empty() || listed(&wishes.only).is_some();
+        // An order without fallbacks is the whole choice.
+        let ordered = in_order.is_some() || wishes.order.is_empty() || !wishes.no_fallbacks;
+        if !only || !ordered || listed(&wishes.ignore).is_some() {
+            return Err(Exclusion::Provider);
+        }
+        if wishes.deny_data_collection && endpoint.provider.trains_on_prompts {
+            return Err(Exclusion::Privacy);
+        }
+        let place = |position: Option<usize>| position.map_or(u32::MAX, |position| position as u32);
+        Ok(Rank { model: place(named), provider: place(in_order) })
+    }
+
+    /// The `auto-router` plugin's patterns; what is excluded stays out whatever else allows it.
+    fn patterns_admit(&self, endpoint: &Endpoint) -> bool {
+        let any = |patterns: &[String]| patterns.iter().any(|pattern| endpoint.matches(pattern));
+        let Preferences { allowed_models, excluded_models, .. } = self.preferences;
+        (allowed_models.is_empty() || any(allowed_models)) && !any(excluded_models)
+    }
+}
+
+/// Whether a caller's slug names the endpoint's provider. OpenRouter's slugs may carry a variant
+/// (`groq/fp8`), and people write them in any case.
+fn is_provider(endpoint: &Endpoint, slug: &str) -> bool {
+    let slug = slug.split_once('/').map_or(slug, |(provider, _)| provider);
+    let provider = &endpoint.provider;
+    slug.eq_ignore_ascii_case(&provider.slug) || slug.eq_ignore_ascii_case(&provider.name)
+}
+
+/// The request's needs with its wishes worked in.
+fn needs(facts: &RequestFacts) -> Requirements {
+    let mut needs = facts.requirements.clone();
+    if facts.preferences.require_parameters {
+        needs.hard = needs.hard.union(needs.soft);
+    }
+    if facts.choices > 1 {
+        // Stripping `n` would silently return one answer.
+        needs.hard.insert(Capability::MultipleChoices);
+    }
+    if facts.preferences.context_compression {
+        // Half the total will do, but the answer is not compressed.
+        let answer = needs.max_output_tokens.unwrap_or(1);
+        let half = needs.prompt_tokens.saturating_add(answer).div_ceil(2);
+        needs.prompt_tokens = half.saturating_sub(answer);
+    }
+    needs
+}

@@ -1,0 +1,480 @@
+use super::*;
+use crate::catalog::{Auth, Capability, FieldProfile, Model, Provider, Requirements};
+use crate::protocol::facts::{Preferences, RequestFacts, Sort};
+
+pub(super) fn provider(slug: &str, trains_on_prompts: bool) -> Arc<Provider> {
+    Arc::new(Provider {
+        slug: slug.to_owned(),
+        name: slug.to_uppercase(),
+        base: "http://127.0.0.1:1/v1".parse().expect("a base URL"),
+        auth: Auth::Bearer,
+        key: None,
+        profile: FieldProfile::default(),
+        trains_on_prompts,
+        h2c: false,
+        headers: Vec::new(),
+        max_concurrency: None,
+        simulated: false,
+    })
+}
+
+/// Endpoints over three providers: `fast` (small, quick), `slow` (large, slow, trains on prompts), `eyes`.
+struct World {
+    endpoints: Vec<Endpoint>,
+    not_free: Vec<String>,
+    conditions: Vec<(String, Condition)>,
+    facts: RequestFacts,
+    complexity: f32,
+    policy: Policy,
+}
+
+fn world() -> World {
+    let (fast, slow, eyes) = (provider("fast", false), provider("slow", true), provider("eyes", false));
+    let model = |id: &str, quality, speed, context, can: &[Capability]| Model {
+        id: id.to_owned(),
+        quality,
+        tokens_per_s: Some(speed),
+        context_tokens: Some(context),
+        capabilities: can.iter().copied().collect(),
+        ..Model::default()
+    };
+    use Capability::{ImageInput, ResponseFormat, Seed, StructuredOutputs, Tools};
+    let endpoint = |p: &Arc<Provider>, model: Model| {
+        let upstream = model.id.clone();
+        Endpoint::new(Arc::clone(p), model, upstream)
+    };
+    World {
+        endpoints: vec![
+            endpoint(&fast, model("acme/small:free", 0.4, 900.0, 8_000, &[Tools])),
+            endpoint(&fast, model("acme/middle", 0.6, 300.0, 32_000, &[Tools, ResponseFormat])),
+            endpoint(
+                &slow,
+                model(
+                    "acme/large:free",
+                    0.9,
+                    30.0,
+                    200_000,
+                    &[Tools, ResponseFormat, StructuredOutputs, Seed],
+                ),
+            ),
+            endpoint(&slow, model("acme/middle", 0.6, 40.0, 32_000, &[Tools, ResponseFormat])),
+            endpoint(&eyes, model("sight/see", 0.5, 20.0, 16_000, &[ImageInput, Tools])),
+        ],
+        not_free: vec!["acme/paid".to_owned()],
+        conditions: Vec::new(),
+        facts: RequestFacts { choices: 1, ..RequestFacts::default() },
+        complexity: 0.1,
+        policy: Policy::default(),
+    }
+}
+
+impl World {
+    fn wants(mut self, change: impl FnOnce(&mut Preferences)) -> Self {
+        change(&mut self.facts.preferences);
+        self
+    }
+
+    fn needs(mut self, change: impl FnOnce(&mut Requirements)) -> Self {
+        change(&mut self.facts.requirements);
+        self
+    }
+
+    fn hard(self, c: Capability) -> Self {
+        self.needs(|needs| needs.hard.insert(c))
+    }
+
+    fn model(mut self, id: &str) -> Self {
+        self.facts.model = Some(id.to_owned());
+        self
+    }
+
+    fn complexity(mut self, complexity: f32) -> Self {
+        self.complexity = complexity;
+        self
+    }
+
+    fn is(mut self, key: &str, condition: Condition) -> Self {
+        self.conditions.push((key.to_owned(), condition));
+        self
+    }
+
+    fn cooling(self, key: &str, for_ms: u64) -> Self {
+        let availability = Availability::Cooling { for_ms, cause: Cause::RateLimited };
+        self.is(key, Condition { availability, ..Condition::default() })
+    }
+
+    fn disabled(self, key: &str) -> Self {
+        let availability = Availability::Disabled(Cause::KeyRefused);
+        self.is(key, Condition { availability, ..Condition::default() })
+    }
+
+    fn with<T>(&self, run: impl FnOnce(&Inputs<'_>) -> T) -> T {
+        let catalog = Catalog::new(self.endpoints.clone()).with_not_free(self.not_free.clone());
+        let condition = |position: usize| {
+            let key = &*catalog.endpoints[position].key;
+            self.conditions.iter().find(|(k, _)| k == key).map_or_else(Condition::default, |(_, c)| *c)
+        };
+        run(&Inputs {
+            facts: &self.facts,
+            classification: Classification { task: Task::Qa, complexity: self.complexity },
+            catalog: &catalog,
+            condition: &condition,
+            policy: &self.policy,
+            seed: 7,
+        })
+    }
+
+    fn keys(&self) -> Result<Vec<String>, NoRoute> {
+        self.with(|inputs| {
+            let key = |c: &Candidate| inputs.catalog.endpoints[c.endpoint as usize].key.to_string();
+            plan(inputs).map(|plan| plan.candidates.iter().map(key).collect())
+        })
+    }
+}
+
+/// The whole order of candidates.
+fn check(world: World, expect: &[&str]) {
+    assert_eq!(world.keys(), Ok(expect.iter().map(|key| (*key).to_owned()).collect()));
+}
+
+/// Only who is asked first.
+fn first(world: World, expect: &str) {
+    assert_eq!(world.keys().map(|keys| keys[0].clone()), Ok(expect.to_owned()));
+}
+
+fn none(world: World, expect: NoRoute) {
+    assert_eq!(world.keys(), Err(expect));
+}
+
+const SMALL: &str = "fast/acme/small:free";
+const MIDDLE: &str = "fast/acme/middle";
+const LARGE: &str = "slow/acme/large:free";
+const SLOW_MIDDLE: &str = "slow/acme/middle";
+const SEE: &str = "eyes/sight/see";
+
+#[test]
+fn simple_text_goes_to_the_fastest_and_hard_text_to_the_strongest() {
+    first(world(), SMALL);
+    first(world().complexity(0.9), LARGE);
+}
+
+#[test]
+fn the_operators_knob_goes_both_ways() {
+    let knob = |quality, complexity| {
+        let mut w = world().complexity(complexity);
+        w.policy.quality = quality;
+        w
+    };
+    first(knob(1.0, 0.0), LARGE);
+    first(knob(0.0, 1.0), SMALL);
+}
+
+#[test]
+fn every_spelling_of_auto_is_the_same() {
+    let expect = world().keys();
+    for name in AUTO_MODELS {
+        assert_eq!(world().model(name).keys(), expect, "{name}");
+    }
+    assert_eq!(expect.map(|keys| keys.len()), Ok(5));
+}
+
+#[test]
+fn what_was_measured_outweighs_what_was_expected() {
+    let slow = Condition { ttft_ms: 30_000.0, tokens_per_s: 5.0, ..Condition::default() };
+    first(world().is(SMALL, slow), MIDDLE);
+    first(world().is(SMALL, Condition { success: 0.2, ..Condition::default() }), MIDDLE);
+    first(world().is(SMALL, Condition { in_flight: 200, ..Condition::default() }), MIDDLE);
+}
+
+#[test]
+fn nonsense_measurements_count_as_none() {
+    let mad = Condition {
+        ttft_ms: f32::NAN,
+        tokens_per_s: f32::INFINITY,
+        success: f32::NAN,
+        ..Condition::default()
+    };
+    first(world().is(SMALL, mad), SMALL);
+}
+
+#[test]
+fn a_hard_requirement_leaves_only_who_has_it() {
+    check(world().hard(Capability::ImageInput), &[SEE]);
+    check(world().hard(Capability::StructuredOutputs), &[LARGE]);
+}
+
+#[test]
+fn the_only_capable_endpoint_is_asked_even_if_it_is_the_slowest() {
+    check(world().hard(Capability::ImageInput).hard(Capability::Tools), &[SEE]);
+}
+
+#[test]
+fn nobody_being_able_names_what_is_missing() {
+    let missing = |list: &[Capability]| NoRoute::Unsupported { missing: list.to_vec() };
+    none(world().hard(Capability::AudioInput), missing(&[Capability::AudioInput]));
+    none(
+        world().hard(Capability::ImageInput).hard(Capability::StructuredOutputs),
+        missing(&[Capability::StructuredOutputs]),
+    );
+    let error = world().hard(Capability::AudioInput).keys().expect_err("nobody hears");
+    assert_eq!(error.to_string(), "no endpoints found that support audio input");
+}
+
+#[test]
+fn a_soft_requirement_prefers_and_require_parameters_insists() {
+    let seeded = || world().complexity(0.5).needs(|needs| needs.soft.insert(Capability::Seed));
+    assert_eq!(seeded().keys().map(|keys| keys.len()), Ok(5));
+    check(seeded().wants(|p| p.require_parameters = true), &[LARGE]);
+    let mut equals = world().needs(|needs| needs.soft.insert(Capability::ResponseFormat));
+    equals.endpoints.iter_mut().for_each(|e| e.model.tokens_per_s = Some(100.0));
+    equals.endpoints.retain(|e| &*e.key == SMALL || &*e.key == MIDDLE);
+    first(equals, MIDDLE);
+}
+
+#[test]
+fn several_choices_are_never_stripped() {
+    let mut w = world();
+    w.facts.choices = 2;
+    none(w, NoRoute::Unsupported { missing: vec![Capability::MultipleChoices] });
+}
+
+#[test]
+fn prompts_go_where_they_fit() {
+    let long = |tokens| world().needs(|needs| needs.prompt_tokens = tokens);
+    check(long(100_000), &[LARGE]);
+    none(long(300_000), NoRoute::ContextTooLong { needs: 300_001, largest: 200_000 });
+    check(long(300_000).wants(|p| p.context_compression = true), &[LARGE]);
+    none(
+        long(500_000).wants(|p| p.context_compression = true),
+        NoRoute::ContextTooLong { needs: 250_001, largest: 200_000 },
+    );
+}
+
+#[test]
+fn answers_longer_than_any_model_gives_are_refused() {
+    let mut w = world().needs(|needs| needs.max_output_tokens = Some(5_000));
+    w.endpoints.iter_mut().for_each(|e| e.model.max_output_tokens = Some(4_096));
+    none(w, NoRoute::OutputTooLong { asked: 5_000, largest: 4_096 });
+}
+
+#[test]
+fn a_nearly_full_window_is_a_last_resort() {
+    first(world().needs(|needs| needs.prompt_tokens = 7_990), MIDDLE);
+}
+
+#[test]
+fn a_named_model_is_served_by_whoever_has_it_and_nobody_else() {
+    check(world().model("acme/middle"), &[MIDDLE, SLOW_MIDDLE]);
+    check(world().model("slow/acme/middle"), &[SLOW_MIDDLE]);
+    assert!(world().model("acme/middle").with(plan).expect("served").pinned);
+}
+
+#[test]
+fn an_alias_names_its_model() {
+    let mut w = world().model("acme/large-latest");
+    w.endpoints[2].model.aliases.push("acme/large-latest".to_owned());
+    check(w, &[LARGE]);
+}
+
+#[test]
+fn paid_and_unknown_models_are_never_called() {
+    none(world().model("acme/paid"), NoRoute::NotFree("acme/paid".to_owned()));
+    none(world().model("acme/none"), NoRoute::UnknownModel("acme/none".to_owned()));
+    none(world().model("acme/large"), NoRoute::UnknownModel("acme/large".to_owned()));
+    none(world().model("AUTO"), NoRoute::UnknownModel("AUTO".to_owned()));
+    let all = world().keys().expect("open");
+    let listed = world().wants(|p| p.models = vec!["acme/paid".to_owned(), "acme/none".to_owned()]);
+    assert_eq!(listed.keys(), Ok(all));
+}
+
+#[test]
+fn a_model_list_comes_first_and_then_the_pool() {
+    let listed = || world().wants(|p| p.models = vec!["sight/see".to_owned(), "acme/large:free".to_owned()]);
+    check(listed(), &[SEE, LARGE, SMALL, MIDDLE, SLOW_MIDDLE]);
+    check(listed().model("acme/small:free"), &[SMALL, SEE, LARGE]);
+    let with_auto = world().model("acme/large:free").wants(|p| p.models = vec!["openrouter/auto".to_owned()]);
+    check(with_auto, &[LARGE, SMALL, MIDDLE, SLOW_MIDDLE, SEE]);
+}
+
+#[test]
+fn providers_can_be_ordered_required_and_ruled_out() {
+    let slugs = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+    check(world().wants(|p| p.only = slugs(&["eyes"])), &[SEE]);
+    check(world().wants(|p| p.only = slugs(&["EYES/fp8"])), &[SEE]);
+    check(world().wants(|p| p.ignore = slugs(&["fast", "eyes"])), &[SLOW_MIDDLE, LARGE]);
+    first(world().wants(|p| p.order = slugs(&["eyes", "slow"])), SEE);
+    none(world().wants(|p| p.only = slugs(&["nobody"])), NoRoute::NoAllowedProviders);
+    let both = world().wants(|p| (p.only, p.ignore) = (slugs(&["eyes"]), slugs(&["eyes"])));
+    none(both, NoRoute::NoAllowedProviders);
+}
+
+#[test]
+fn without_fallbacks_there_is_one_candidate() {
+    check(world().wants(|p| p.no_fallbacks = true), &[SMALL]);
+    let ordered = |slug: &str| world().wants(|p| (p.no_fallbacks, p.order) = (true, vec![slug.to_owned()]));
+    check(ordered("eyes"), &[SEE]);
+    none(ordered("nobody"), NoRoute::NoAllowedProviders);
+}
+
+#[test]
+fn patterns_allow_and_exclude_and_exclusion_wins() {
+    let patterns = |allow: &[&str], exclude: &[&str]| {
+        let own = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
+        world().wants(|p| (p.allowed_models, p.excluded_models) = (own(allow), own(exclude)))
+    };
+    check(patterns(&["sight/*"], &[]), &[SEE]);
+    check(patterns(&["acme/small"], &[]), &[SMALL]);
+    check(patterns(&["*"], &["*/*:free", "fast/*", "*/see"]), &[SLOW_MIDDLE]);
+    check(patterns(&[], &["acme/*"]), &[SEE]);
+    none(patterns(&["sight/*"], &["*"]), NoRoute::Restricted);
+    none(patterns(&["acme/paid"], &[]), NoRoute::Restricted);
+    check(patterns(&["acme/*"], &[]).model("sight/see"), &[SEE]);
+}
+
+#[test]
+fn who_denies_data_collection_gets_only_who_does_not_train() {
+    let deny = |p: &mut Preferences| p.deny_data_collection = true;
+    check(world().wants(deny), &[SMALL, MIDDLE, SEE]);
+    none(world().model("acme/large:free").wants(deny), NoRoute::Privacy);
+}
+
+#[test]
+fn sort_re_ranks() {
+    let sort = |by, complexity| world().complexity(complexity).wants(|p| p.sort = Some(by));
+    first(sort(Sort::Quality, 0.0), LARGE);
+    first(sort(Sort::Throughput, 0.9), SMALL);
+    first(sort(Sort::Price, 0.9), LARGE);
+    let quick = Condition { ttft_ms: 50.0, ..Condition::default() };
+    first(sort(Sort::Latency, 0.9).is(SEE, quick), SEE);
+}
+
+#[test]
+fn what_cools_or_is_out_of_service_is_not_asked() {
+    first(world().cooling(SMALL, 5_000), MIDDLE);
+    first(world().disabled(SMALL), MIDDLE);
+    let see = || world().hard(Capability::ImageInput);
+    none(see().cooling(SEE, 5_000), NoRoute::Cooling { retry_after_ms: 5_000 });
+    none(see().disabled(SEE), NoRoute::Down);
+}
+
+#[test]
+fn when_all_cool_the_soonest_counts() {
+    let middle = || world().model("acme/middle");
+    none(
+        middle().cooling(MIDDLE, 9_000).cooling(SLOW_MIDDLE, 3_000),
+        NoRoute::Cooling { retry_after_ms: 3_000 },
+    );
+    none(middle().disabled(MIDDLE).cooling(SLOW_MIDDLE, 3_000), NoRoute::Cooling { retry_after_ms: 3_000 });
+    none(middle().disabled(MIDDLE).disabled(SLOW_MIDDLE), NoRoute::Down);
+}
+
+#[test]
+fn the_operator_forbids_and_favours() {
+    let mut w = world();
+    w.policy.forbid = vec!["fast/*".to_owned(), "*:free".to_owned()];
+    check(w, &[SLOW_MIDDLE, SEE]);
+    let mut w = world();
+    w.policy.boosts = vec![Boost { pattern: "sight/*".to_owned(), by: 10.0 }];
+    first(w, SEE);
+    let mut w = world();
+    w.policy.forbid = vec!["*".to_owned()];
+    none(w, NoRoute::Forbidden);
+}
+
+#[test]
+fn an_empty_catalog_says_so() {
+    let mut w = world();
+    w.endpoints.clear();
+    none(w, NoRoute::NothingConfigured);
+}
+
+#[test]
+fn a_model_that_must_reason_is_avoided_by_who_wants_none() {
+    let mut w = world();
+    w.endpoints.retain(|e| &*e.key == SMALL || &*e.key == MIDDLE);
+    w.endpoints.iter_mut().for_each(|e| e.model.tokens_per_s = Some(200.0));
+    w.endpoints[0].model.reasoning_mandatory = true;
+    w.facts.features.reasoning_effort = Some(0);
+    first(w, MIDDLE);
+}
+
+#[test]
+fn a_coding_model_gets_the_code() {
+    let mut w = world().complexity(0.9);
+    w.endpoints[1].model.for_code = true;
+    w.endpoints[2].model.quality = 0.62;
+    let task = |task| {
+        w.with(|inputs| {
+            let inputs = Inputs { classification: Classification { task, complexity: 0.9 }, ..*inputs };
+            let plan = plan(&inputs).expect("open");
+            inputs.catalog.endpoints[plan.candidates[0].endpoint as usize].key.to_string()
+        })
+    };
+    assert_eq!(task(Task::Code), MIDDLE);
+    assert_ne!(task(Task::Translation), MIDDLE);
+}
+
+/// As many equal endpoints as asked for, at one provider, and one worse elsewhere.
+fn crowd(count: usize) -> Catalog {
+    let (crowded, other) = (provider("crowded", false), provider("other", false));
+    let model = |id: String, quality| Model { id, quality, ..Model::default() };
+    let mut endpoints: Vec<_> = (0..count)
+        .map(|i| Endpoint::new(Arc::clone(&crowded), model(format!("m{i}"), 0.5), format!("m{i}")))
+        .collect();
+    endpoints.push(Endpoint::new(
+        other,
+        Model { tokens_per_s: Some(1.0), ..model("x".to_owned(), 0.1) },
+        "x".to_owned(),
+    ));
+    Catalog::new(endpoints)
+}
+
+fn planned(catalog: &Catalog, seed: u64) -> Vec<u32> {
+    let facts = RequestFacts { choices: 1, ..RequestFacts::default() };
+    let inputs = Inputs {
+        facts: &facts,
+        classification: Classification { task: Task::Qa, complexity: 0.1 },
+        catalog,
+        condition: &|_| Condition::default(),
+        policy: &Policy::default(),
+        seed,
+    };
+    plan(&inputs).expect("open").candidates.iter().map(|c| c.endpoint).collect()
+}
+
+#[test]
+fn one_provider_never_holds_every_place() {
+    let catalog = crowd(20);
+    let chosen = planned(&catalog, 1);
+    assert_eq!(chosen.len(), 8);
+    assert_eq!(&*catalog.endpoints[chosen[2] as usize].key, "other/x");
+}
+
+#[test]
+fn equals_are_ordered_by_the_seed_and_by_nothing_else() {
+    let catalog = crowd(20);
+    assert_eq!(planned(&catalog, 1), planned(&catalog, 1));
+    let firsts: std::collections::BTreeSet<_> = (0..200).map(|seed| planned(&catalog, seed)[0]).collect();
+    assert_eq!(firsts.len(), 20, "every equal comes first for some seed");
+}
+
+#[test]
+fn an_explanation_reads_as_a_table() {
+    let text = world().cooling(MIDDLE, 5_000).hard(Capability::Tools).with(|i| explain(i).to_string());
+    assert!(text.starts_with("auto: qa, complexity 0.10, quality weighs 0 %"), "{text}");
+    assert!(text.contains("  1 fast/acme/small:free"), "{text}");
+    assert!(text.contains("cooling for 5000 ms: rate_limited"), "{text}");
+    let json =
+        world().cooling(MIDDLE, 5_000).with(|i| serde_json::to_value(explain(i)).expect("serializable"));
+    let last = &json["endpoints"][4];
+    assert_eq!(last["outcome"]["out"]["reason"], "cooling", "{json}");
+    assert_eq!(last["outcome"]["out"]["cause"], "rate_limited");
+    assert_eq!(json["endpoints"][0]["outcome"]["chosen"], 1);
+}
+
+#[test]
+fn an_explanation_says_why_nobody_is_left() {
+    let explained = world().hard(Capability::AudioInput).with(explain);
+    assert_eq!(explained.no_route.as_deref(), Some("no endpoints found that support audio input"));
+    assert!(explained.endpoints.iter().all(|e| matches!(e.outcome, Outcome::Out(_))));
+}
