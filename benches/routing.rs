@@ -31,7 +31,7 @@ fn catalog(count: usize) -> Catalog {
         model.quality = 0.3 + (i % 60) as f32 / 100.0;
         model.tokens_per_s = Some(20.0 + (i % 37) as f32 * 10.0);
         model.capabilities.insert(Capability::Tools);
-        if i % 3 == 0 {
+        if i.is_multiple_of(3) {
             model.capabilities.insert(Capability::ImageInput);
         }
         let upstream = model.id.clone();

@@ -50,13 +50,17 @@ fn decide(
     let mut open = Vec::with_capacity(catalog.endpoints.len());
     let mut tally = Tally::default();
     for (position, endpoint) in catalog.endpoints.iter().enumerate() {
-        let judged = admit(endpoint, &wishes, policy).and_then(|rank| {
-            let condition = (inputs.condition)(position);
-            Exclusion::unavailable(condition.availability).map_or(Ok((rank, condition)), Err)
-        });
+        let condition;
+        let judged = match admit(endpoint, &wishes, policy) {
+            Ok(rank) => {
+                condition = (inputs.condition)(position);
+                Exclusion::unavailable(condition.availability).map_or(Ok((rank, &condition)), Err)
+            }
+            Err(exclusion) => Err(exclusion),
+        };
         match judged {
             Ok((rank, condition)) => {
-                let score = scale.score(endpoint, &condition);
+                let score = scale.score(endpoint, condition);
                 on(position, Ok(&score));
                 open.push(Ranked { rank, score: score.total, position: position as u32 });
             }

@@ -38,35 +38,33 @@ impl Window {
             return self.unescape(first);
         }
         self.unescape(&first[..first.len().min(BEGINNING)]);
-        self.push(b'\n');
+        self.push(b"\n");
         self.unescape(&last[last.len().saturating_sub(END)..]);
     }
 
-    fn push(&mut self, byte: u8) {
-        if let Some(free) = self.bytes.get_mut(self.len) {
-            *free = byte.to_ascii_lowercase();
-            self.len += 1;
-        }
+    fn push(&mut self, bytes: &[u8]) {
+        let free = &mut self.bytes[self.len..];
+        let taken = bytes.len().min(free.len());
+        free[..taken].copy_from_slice(&bytes[..taken]);
+        free[..taken].make_ascii_lowercase();
+        self.len += taken;
     }
 
     /// Undoes JSON's escapes. A cut escape at an edge costs a character, no more.
     fn unescape(&mut self, escaped: &[u8]) {
         let mut rest = escaped;
-        while let [first, tail @ ..] = rest {
-            rest = tail;
-            if *first != b'\\' {
-                self.push(*first);
-                continue;
-            }
-            let [kind, tail @ ..] = rest else { return };
+        while let Some(at) = memchr::memchr(b'\\', rest) {
+            self.push(&rest[..at]);
+            let [_, kind, tail @ ..] = &rest[at..] else { return };
             rest = tail;
             match kind {
-                b'n' | b'r' => self.push(b'\n'),
-                b't' | b'b' | b'f' => self.push(b' '),
+                b'n' | b'r' => self.push(b"\n"),
+                b't' | b'b' | b'f' => self.push(b" "),
                 b'u' => rest = self.unicode(rest),
-                other => self.push(*other),
+                other => self.push(&[*other]),
             }
         }
+        self.push(rest);
     }
 
     /// The character after `\u`. Surrogate pairs (emoji) are dropped: nothing here looks at them.
@@ -77,7 +75,7 @@ impl Window {
             .try_fold(0, |value, digit| char::from(*digit).to_digit(16).map(|digit| value * 16 + digit));
         if let Some(character) = value.and_then(char::from_u32) {
             let mut utf8 = [0; 4];
-            character.encode_utf8(&mut utf8).bytes().for_each(|byte| self.push(byte));
+            self.push(character.encode_utf8(&mut utf8).as_bytes());
         }
         tail
     }
