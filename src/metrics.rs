@@ -1,8 +1,8 @@
 //! Every Prometheus series, as typed handles. Labels come from closed sets: our own enums, and the
 //! endpoints and models of the catalog, which is bounded.
 
-use crate::snapshot::Snapshot;
 use crate::routing::condition::Availability;
+use crate::snapshot::Snapshot;
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts,
     Registry, TextEncoder,
@@ -203,7 +203,8 @@ impl Builder {
     fn process(&self) -> prometheus::Result<()> {
         #[cfg(target_os = "linux")]
         self.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        let start: Gauge = Gauge::new("freeway_start_timestamp_seconds", "When the process started, Unix time.")?;
+        let start: Gauge =
+            Gauge::new("freeway_start_timestamp_seconds", "When the process started, Unix time.")?;
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         start.set(since.as_secs_f64());
         self.registry.register(Box::new(start))

@@ -148,14 +148,18 @@ impl File {
         };
         let admin_listen = overrides.admin_listen.or(self.server.admin_listen);
         if let Some(address) = admin_listen.filter(|a| !a.ip().is_loopback()) {
-            let problem = format!("{address} is no loopback address; the admin listener asks for no credentials");
+            let problem =
+                format!("{address} is no loopback address; the admin listener asks for no credentials");
             return Err(bad("server.admin_listen", problem));
         }
         if self.routing.max_attempts == 0 {
             return Err(bad("routing.max_attempts", "must be at least 1".to_owned()));
         }
         if !(0.0..=1.0).contains(&self.routing.quality_vs_speed) {
-            return Err(bad("routing.quality_vs_speed", "must be between 0 (speed) and 1 (quality)".to_owned()));
+            return Err(bad(
+                "routing.quality_vs_speed",
+                "must be between 0 (speed) and 1 (quality)".to_owned(),
+            ));
         }
         if !(1..=MAX_BODY_LIMIT).contains(&self.server.max_body_bytes) {
             return Err(bad("server.max_body_bytes", format!("must be between 1 and {MAX_BODY_LIMIT}")));
@@ -209,10 +213,15 @@ type Problem = (String, String);
 
 /// The providers in use: built-in ones whose key is in the environment, and those of the file,
 /// which may also change a built-in one by its slug.
-fn providers(own: &[Table], env: &dyn Fn(&str) -> Option<String>) -> Result<Vec<ConfiguredProvider>, Problem> {
+fn providers(
+    own: &[Table],
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<ConfiguredProvider>, Problem> {
     let built_in: Table = toml::from_str(BUILT_IN).expect("a unit test reads the built-in profiles");
     let mut tables: Vec<(Table, bool)> = match built_in.get("provider") {
-        Some(Value::Array(rows)) => rows.iter().filter_map(Value::as_table).map(|t| (t.clone(), false)).collect(),
+        Some(Value::Array(rows)) => {
+            rows.iter().filter_map(Value::as_table).map(|t| (t.clone(), false)).collect()
+        }
         _ => Vec::new(),
     };
     for (position, table) in own.iter().enumerate() {
@@ -244,7 +253,8 @@ fn provider(
     let ca_file = take_string(&mut table, "ca_file").map_err(|e| problem(&e))?.map(PathBuf::from);
     let listed = shorthand_list(&mut table);
     let models = static_models(&mut table).map_err(|e| problem(&e))?;
-    let profile: ProviderProfile = Value::Table(table).try_into().map_err(|e: toml::de::Error| problem(&e.message()))?;
+    let profile: ProviderProfile =
+        Value::Table(table).try_into().map_err(|e: toml::de::Error| problem(&e.message()))?;
     let key = key.or_else(|| profile.key_env.as_deref().and_then(env)).as_deref().and_then(Secret::new);
     // A server of one's own needs no key, but has to be named.
     if !named && (key.is_none() || profile.local) {

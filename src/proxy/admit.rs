@@ -27,7 +27,11 @@ const UNKNOWN_BODY_BYTES: usize = 64 * 1024;
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Handles a request's head and body. `true`: it has been answered here.
-pub(super) async fn admit(gateway: &Arc<Gateway>, session: &mut Session, context: &mut Context) -> Result<bool> {
+pub(super) async fn admit(
+    gateway: &Arc<Gateway>,
+    session: &mut Session,
+    context: &mut Context,
+) -> Result<bool> {
     let route = local::route(session.req_header());
     let Route::Chat(dialect) = route else {
         let status = local::answer(gateway, session, route).await?;
@@ -86,9 +90,8 @@ async fn prepare(
         Ok(plan) => plan,
         Err(no_route) => return Ok(Err(Box::new(no_route::api_error(&no_route)))),
     };
-    let wants_metadata = |name: &str| {
-        session.get_header(name).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"enabled"))
-    };
+    let wants_metadata =
+        |name: &str| session.get_header(name).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"enabled"));
     let metadata =
         wants_metadata("x-openrouter-metadata") || wants_metadata("x-openrouter-experimental-metadata");
     let shape = ReplyShape { dialect, stream: facts.stream, include_usage: facts.include_usage };
@@ -202,11 +205,15 @@ fn generation_id(now_ms: u64) -> String {
 }
 
 fn too_large(limit: usize) -> ApiError {
-    ApiError::new(ErrorKind::PayloadTooLarge, format!("the request's body exceeds the limit of {limit} bytes"))
+    ApiError::new(
+        ErrorKind::PayloadTooLarge,
+        format!("the request's body exceeds the limit of {limit} bytes"),
+    )
 }
 
 fn no_room() -> ApiError {
-    ApiError::new(ErrorKind::Unavailable, "too many large requests at once; try again in a moment").retry_after_s(1)
+    ApiError::new(ErrorKind::Unavailable, "too many large requests at once; try again in a moment")
+        .retry_after_s(1)
 }
 
 fn invalid_request(invalid: Invalid) -> ApiError {

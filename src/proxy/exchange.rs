@@ -11,8 +11,8 @@ use super::settle::Settlement;
 use crate::catalog::Endpoint;
 use crate::protocol::facts::RequestFacts;
 use crate::protocol::normalize::{Identity, ReplyShape};
-use crate::routing::{Availability, Candidate, RoutePlan};
 use crate::routing::verdict::Refusal;
+use crate::routing::{Availability, Candidate, RoutePlan};
 use crate::snapshot::Snapshot;
 use bytes::Bytes;
 use pingora::Error;
@@ -165,7 +165,8 @@ impl Exchange {
     /// longer on their own (the OpenAI Python client does not even try).
     pub(super) fn retry_after_s(&self) -> u32 {
         let now_ms = self.job.gateway.clock.now_ms();
-        let wait = |c: &Candidate| match self.job.snapshot.condition(c.endpoint as usize, now_ms).availability {
+        let wait = |c: &Candidate| match self.job.snapshot.condition(c.endpoint as usize, now_ms).availability
+        {
             Availability::Open => Some(0),
             Availability::Cooling { for_ms, .. } => Some(for_ms),
             Availability::Disabled(_) => None,

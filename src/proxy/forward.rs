@@ -42,7 +42,8 @@ pub(super) fn request_head(context: &Context, head: &mut RequestHeader) -> Resul
     fresh.insert_header("host", provider.base.host_header())?;
     fresh.insert_header("content-type", "application/json")?;
     fresh.insert_header("content-length", attempt.body_len())?;
-    fresh.insert_header("accept", if exchange.streams() { "text/event-stream" } else { "application/json" })?;
+    fresh
+        .insert_header("accept", if exchange.streams() { "text/event-stream" } else { "application/json" })?;
     // A compressed answer could be neither read nor metered event by event.
     fresh.insert_header("accept-encoding", "identity")?;
     fresh.insert_header("user-agent", USER_AGENT)?;

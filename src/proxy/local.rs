@@ -92,7 +92,8 @@ pub(super) async fn answer(gateway: &Gateway, session: &mut Session, route: Rout
             (dialect, Err(Box::new(error)))
         }
         Route::Unknown(dialect) | Route::Chat(dialect) => {
-            let known = "no such path; there are POST /v1/chat/completions, GET /v1/models, /health and /ready";
+            let known =
+                "no such path; there are POST /v1/chat/completions, GET /v1/models, /health and /ready";
             (dialect, Err(Box::new(ApiError::new(ErrorKind::NotFound, known))))
         }
     };
@@ -110,7 +111,8 @@ pub(super) async fn answer(gateway: &Gateway, session: &mut Session, route: Rout
 }
 
 fn unknown_model() -> ApiError {
-    ApiError::new(ErrorKind::ModelNotFound, "no such model; GET /v1/models lists those at hand").param("model")
+    ApiError::new(ErrorKind::ModelNotFound, "no such model; GET /v1/models lists those at hand")
+        .param("model")
 }
 
 fn ready(gateway: &Gateway) -> Result<Value, Box<ApiError>> {
@@ -150,9 +152,10 @@ fn models(catalog: &Catalog) -> BTreeMap<&str, Vec<&Endpoint>> {
 
 fn router_row(id: &str, catalog: &Catalog, dialect: Dialect) -> Value {
     let window = catalog.endpoints.iter().filter_map(|e| e.model.context_tokens).max();
-    let all = catalog.endpoints.iter().fold(crate::catalog::CapabilitySet::EMPTY, |set, e| {
-        set.union(e.model.capabilities)
-    });
+    let all = catalog
+        .endpoints
+        .iter()
+        .fold(crate::catalog::CapabilitySet::EMPTY, |set, e| set.union(e.model.capabilities));
     let about = About {
         id,
         name: "Freeway Auto Router",
@@ -220,12 +223,8 @@ impl About<'_> {
 
     fn architecture(&self) -> Value {
         let mut input = vec!["text"];
-        let media = [
-            Capability::ImageInput,
-            Capability::AudioInput,
-            Capability::VideoInput,
-            Capability::FileInput,
-        ];
+        let media =
+            [Capability::ImageInput, Capability::AudioInput, Capability::VideoInput, Capability::FileInput];
         input.extend(media.iter().filter(|c| self.capabilities.contains(**c)).map(|c| c.name()));
         json!({ "modality": format!("{}->text", input.join("+")), "input_modalities": input,
                 "output_modalities": ["text"], "tokenizer": "Other", "instruct_type": null })

@@ -101,7 +101,12 @@ impl ProxyHttp for FreewayProxy {
         }
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        context: &mut Context,
+    ) -> FailToProxy {
         reply::last_words(session, context, error).await
     }
 

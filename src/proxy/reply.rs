@@ -43,8 +43,7 @@ pub(super) fn success_head(
     length: Option<usize>,
 ) -> Box<ResponseHeader> {
     let mut head = empty_head(200);
-    let content_type =
-        if job.shape.stream { "text/event-stream; charset=utf-8" } else { "application/json" };
+    let content_type = if job.shape.stream { "text/event-stream; charset=utf-8" } else { "application/json" };
     set(&mut head, "content-type", content_type);
     set(&mut head, "cache-control", "no-cache");
     set(&mut head, "x-request-id", &job.id);
@@ -112,10 +111,13 @@ pub(super) async fn respond_error(
 /// What a client hears whose answer broke off.
 pub(super) fn mid_stream_error(failure: &Failure) -> ApiError {
     match failure.reason() {
-        Reason::IdleTimeout | Reason::TotalTimeout => {
-            ApiError::new(ErrorKind::UpstreamTimeout, "the provider stopped sending before the answer was whole")
+        Reason::IdleTimeout | Reason::TotalTimeout => ApiError::new(
+            ErrorKind::UpstreamTimeout,
+            "the provider stopped sending before the answer was whole",
+        ),
+        _ => {
+            ApiError::new(ErrorKind::ProviderFailed, "the provider disconnected before the answer was whole")
         }
-        _ => ApiError::new(ErrorKind::ProviderFailed, "the provider disconnected before the answer was whole"),
     }
 }
 
@@ -221,9 +223,7 @@ fn previous_error(tried: &Tried) -> PreviousError {
 
 /// The `openrouter_metadata` object: what could have answered, what was tried, what did.
 pub(super) fn metadata(job: &Job, tried: &[Tried], selected: Option<&Arc<Endpoint>>) -> Box<RawValue> {
-    let row = |e: &Endpoint, chosen: bool| {
-        json!({ "provider": e.provider.name, "model": e.model.id, "selected": chosen })
-    };
+    let row = |e: &Endpoint, chosen: bool| json!({ "provider": e.provider.name, "model": e.model.id, "selected": chosen });
     let endpoints = &job.snapshot.catalog.endpoints;
     let available: Vec<_> = job
         .plan
@@ -234,8 +234,10 @@ pub(super) fn metadata(job: &Job, tried: &[Tried], selected: Option<&Arc<Endpoin
         .collect();
     let mut attempts: Vec<_> = tried
         .iter()
-        .map(|t| json!({ "provider": t.endpoint.provider.name, "model": t.endpoint.model.id,
-                         "status": t.status, "error": t.reason.name(), "ms": t.took.as_millis() as u64 }))
+        .map(|t| {
+            json!({ "provider": t.endpoint.provider.name, "model": t.endpoint.model.id,
+                         "status": t.status, "error": t.reason.name(), "ms": t.took.as_millis() as u64 })
+        })
         .collect();
     if let Some(e) = selected {
         attempts.push(json!({ "provider": e.provider.name, "model": e.model.id, "status": 200 }));

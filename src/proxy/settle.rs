@@ -106,7 +106,13 @@ impl Settlement {
 
     /// The client left: what had been generated for it is measured and charged; before the first
     /// token that is nothing.
-    pub(super) fn client_left(&mut self, job: &Job, attempt: Option<&Attempt>, committed: bool, counted: Option<u32>) {
+    pub(super) fn client_left(
+        &mut self,
+        job: &Job,
+        attempt: Option<&Attempt>,
+        committed: bool,
+        counted: Option<u32>,
+    ) {
         self.line.ended = Ended::Client;
         self.line.reason = None;
         let Some(attempt) = attempt else { return };
@@ -153,7 +159,8 @@ impl Drop for Settlement {
         }
         if let Some(Measurement { usage, source }) = self.measured {
             let model = self.line.model.as_str();
-            let count = |direction, n| metrics.tokens.with_label_values(&[model, direction]).inc_by(u64::from(n));
+            let count =
+                |direction, n| metrics.tokens.with_label_values(&[model, direction]).inc_by(u64::from(n));
             count("input", usage.prompt_tokens);
             count("output", usage.completion_tokens);
             metrics.usage.with_label_values(&[source.name()]).inc();

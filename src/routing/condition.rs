@@ -22,7 +22,14 @@ pub struct Condition {
 impl Default for Condition {
     /// Open, idle and never measured.
     fn default() -> Self {
-        Self { availability: Availability::Open, ttft_ms: 0.0, tokens_per_s: 0.0, success: 1.0, in_flight: 0, denied: CapabilitySet::EMPTY }
+        Self {
+            availability: Availability::Open,
+            ttft_ms: 0.0,
+            tokens_per_s: 0.0,
+            success: 1.0,
+            in_flight: 0,
+            denied: CapabilitySet::EMPTY,
+        }
     }
 }
 
@@ -63,6 +70,12 @@ pub enum Cause {
     ModelGone,
     /// It answered nonsense, nothing, or broke off.
     Misbehaving,
+}
+
+impl serde::Serialize for Cause {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 impl Cause {

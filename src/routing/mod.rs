@@ -4,14 +4,13 @@
 //! outside the given catalog can be chosen.
 
 mod classify;
-pub mod condition;
+mod condition;
 mod explain;
 mod plan;
 mod policy;
 mod preferences;
 mod score;
 mod signs;
-pub mod verdict;
 mod vocabulary;
 mod window;
 
@@ -51,20 +50,26 @@ fn decide(
     let mut open = Vec::with_capacity(catalog.endpoints.len());
     let mut tally = Tally::default();
     for (position, endpoint) in catalog.endpoints.iter().enumerate() {
-        let judged = admit(endpoint, &wishes, policy).and_then(|rank| {
-            let condition = (inputs.condition)(position);
-            Exclusion::denied(wishes.needs.hard, &condition)
-                .or_else(|| Exclusion::unavailable(condition.availability))
-                .map_or(Ok((rank, condition)), Err)
-        });
+        let condition;
+        let mut able = endpoint.model.capabilities;
+        let judged = match admit(endpoint, &wishes, policy) {
+            Ok(rank) => {
+                condition = (inputs.condition)(position);
+                able = able.difference(condition.denied);
+                Exclusion::denied(wishes.needs.hard.difference(able))
+                    .or_else(|| Exclusion::unavailable(condition.availability))
+                    .map_or(Ok((rank, &condition)), Err)
+            }
+            Err(exclusion) => Err(exclusion),
+        };
         match judged {
             Ok((rank, condition)) => {
-                let score = scale.score(endpoint, &condition);
+                let score = scale.score(endpoint, condition);
                 on(position, Ok(&score));
                 open.push(Ranked { rank, score: score.total, position: position as u32 });
             }
             Err(exclusion) => {
-                tally.add(exclusion, wishes.needs.hard.difference(endpoint.model.capabilities));
+                tally.add(exclusion, wishes.needs.hard.difference(able));
                 on(position, Err(exclusion));
             }
         }

@@ -181,11 +181,10 @@ impl Exclusion {
         }
     }
 
-    /// What the endpoint should be able to do and has lately refused to.
-    pub(super) fn denied(hard: CapabilitySet, condition: &Condition) -> Option<Self> {
-        let denied = hard.difference(hard.difference(condition.denied));
-        let capability = denied.iter().next()?;
-        Some(Self::Lacks { capability, more: denied.len() - 1 })
+    /// What its replies have lately denied, although its row promises it.
+    pub(super) fn denied(missing: CapabilitySet) -> Option<Self> {
+        let capability = missing.iter().next()?;
+        Some(Self::Lacks { capability, more: missing.len() - 1 })
     }
 
     pub(super) fn unavailable(availability: Availability) -> Option<Self> {

@@ -132,7 +132,8 @@ impl Signs {
             options += u32::from(is_option(line));
         }
         let fenced = memmem::find(text, b"```").is_some();
-        let code = if fenced { 3.0 } else { 0.0 } + (self.code_lines as f32 * 0.7).min(3.0);
+        let fence = if fenced { 3.0 } else { 0.0 };
+        let code = fence + (self.code_lines as f32 * 0.7).min(3.0);
         self.add(Task::Code, code);
         self.formula = is_formula(text);
         if self.formula {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::catalog::{Auth, Capability, FieldProfile, Model, Provider, Requirements};
+use crate::catalog::{Auth, Capability, CapabilitySet, FieldProfile, Model, Provider, Requirements};
 use crate::protocol::facts::{Preferences, RequestFacts, Sort};
 
 pub(super) fn provider(slug: &str, trains_on_prompts: bool) -> Arc<Provider> {
@@ -477,4 +477,13 @@ fn an_explanation_says_why_nobody_is_left() {
     let explained = world().hard(Capability::AudioInput).with(explain);
     assert_eq!(explained.no_route.as_deref(), Some("no endpoints found that support audio input"));
     assert!(explained.endpoints.iter().all(|e| matches!(e.outcome, Outcome::Out(_))));
+}
+
+#[test]
+fn what_its_replies_denied_an_endpoint_lacks_although_its_row_promises_it() {
+    let denied = CapabilitySet::EMPTY.with(Capability::StructuredOutputs);
+    let world = world()
+        .hard(Capability::StructuredOutputs)
+        .is("slow/acme/large:free", Condition { denied, ..Condition::default() });
+    assert_eq!(world.keys(), Err(NoRoute::Unsupported { missing: vec![Capability::StructuredOutputs] }));
 }

@@ -95,7 +95,8 @@ impl CatalogSync {
 
 /// The catalog of the models written down and what the lists said.
 pub fn catalog(config: &Config, lists: &HashMap<String, Listing>) -> Catalog {
-    let mut endpoints: Vec<Endpoint> = config.providers.iter().flat_map(|p| p.models.iter().cloned()).collect();
+    let mut endpoints: Vec<Endpoint> =
+        config.providers.iter().flat_map(|p| p.models.iter().cloned()).collect();
     endpoints.extend(lists.values().flat_map(|l| l.models.iter().cloned()));
     let not_free = lists.values().flat_map(|l| l.not_free.iter().cloned()).collect();
     Catalog::new(endpoints).with_not_free(not_free)

@@ -54,7 +54,8 @@ pub fn configured(models: &SimulatedModels, port: u16) -> ConfiguredProvider {
         simulated: true,
     });
     let rules = ListRules { dialect: ListDialect::OpenRouter, by_price: true, ..ListRules::default() };
-    let listing = parse_models(&rules, &models.list(), &provider, jiff::civil::Date::ZERO).unwrap_or_default();
+    let listing =
+        parse_models(&rules, &models.list(), &provider, jiff::civil::Date::ZERO).unwrap_or_default();
     let mut endpoints = listing.models;
     for endpoint in &mut endpoints {
         if let Some(model) = models.model.iter().find(|m| m.id == endpoint.upstream_model) {
