@@ -4,13 +4,14 @@
 //! outside the given catalog can be chosen.
 
 mod classify;
-mod condition;
+pub mod condition;
 mod explain;
 mod plan;
 mod policy;
 mod preferences;
 mod score;
 mod signs;
+pub mod verdict;
 mod vocabulary;
 mod window;
 
