@@ -51,6 +51,7 @@ pub enum Availability {
 
 /// Why an endpoint is not called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// A short window (minute, concurrency) of the provider is full.
     RateLimited,
@@ -70,12 +71,6 @@ pub enum Cause {
     ModelGone,
     /// It answered nonsense, nothing, or broke off.
     Misbehaving,
-}
-
-impl serde::Serialize for Cause {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
 }
 
 impl Cause {

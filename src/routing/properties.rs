@@ -9,8 +9,8 @@ use proptest::prelude::*;
 fn availability() -> impl Strategy<Value = Availability> {
     prop_oneof![
         4 => Just(Availability::Open),
-        1 => (1..100_000u64).prop_map(|for_ms| Availability::Cooling { for_ms, cause: Cause::Failing }),
-        1 => Just(Availability::Disabled(Cause::KeyRefused)),
+        1 => (1..100_000u64).prop_map(|for_ms| Availability::Cooling { for_ms, cause: Cause::Misbehaving }),
+        1 => Just(Availability::Disabled(Cause::BadKey)),
     ]
 }
 
