@@ -238,18 +238,22 @@ fn failures_before_the_first_token_leave_no_trace() {
 
 #[test]
 fn an_error_is_recognised_in_every_shape() {
-    for error in [
-        r#"{"error":{"code":429,"message":"slow down"}}"#,
-        r#"{"error":"slow down","choices":[]}"#,
-        r#"{"choices":[{"index":0,"error":{"code":502},"delta":{"content":"x"},"finish_reason":"error"}]}"#,
-        r#"{"choices":[],"x_groq":{"error":"oops"}}"#,
-        r#"{"object":"error","message":"x","code":"1300"}"#,
-        r#"{"success":false,"errors":[{"code":4006}]}"#,
-        r#"{"status":429,"title":"Too Many Requests"}"#,
-        r#"{"detail":"no"}"#,
-        r#"[{"error":{"code":429}}]"#,
+    let whole = |error| (error, error);
+    for (event, error) in [
+        whole(r#"{"error":{"code":429,"message":"slow down"}}"#),
+        whole(r#"{"error":"slow down","choices":[]}"#),
+        whole(r#"{"object":"error","message":"x","code":"1300"}"#),
+        whole(r#"{"success":false,"errors":[{"code":4006}]}"#),
+        whole(r#"{"status":429,"title":"Too Many Requests"}"#),
+        whole(r#"{"detail":"no"}"#),
+        whole(r#"[{"error":{"code":429}}]"#),
+        (
+            r#"{"choices":[{"index":0,"error":{"code":502},"delta":{"content":"x"}}]}"#,
+            r#"{"error":{"code":502}}"#,
+        ),
+        (r#"{"choices":[],"x_groq":{"error":"oops"}}"#, r#"{"error":"oops"}"#),
     ] {
-        for (lines, before) in [(vec![error], 0), (vec![HI, error], 1)] {
+        for (lines, before) in [(vec![event], 0), (vec![HI, event], 1)] {
             let fault = Fault::ErrorEvent(UpstreamError::parse(error.as_bytes()));
             check_fault(&lines, &fault, before);
         }
