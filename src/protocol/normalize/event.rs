@@ -114,13 +114,12 @@ impl<'a> Event<'a> {
     /// [`Fault::ErrorEvent`] when it is an error in any of the shapes providers use,
     /// [`Fault::Malformed`] when it is no JSON object of the expected shape.
     pub(super) fn parse(json: &'a str) -> Result<Self, Fault> {
-        let error = || Fault::ErrorEvent(UpstreamError::parse(json.as_bytes()));
         match serde_json::from_str(json) {
             Ok(Read(event)) => {
                 let event: Self = event;
-                if event.is_error() { Err(error()) } else { Ok(event) }
+                event.error(json).map_or(Ok(event), |error| Err(Fault::ErrorEvent(error)))
             }
-            Err(_) if json.starts_with('[') && is_error_list(json) => Err(error()),
+            Err(_) if is_error_list(json) => Err(Fault::ErrorEvent(UpstreamError::parse(json.as_bytes()))),
             Err(_) => Err(Fault::Malformed),
         }
     }
@@ -134,18 +133,18 @@ impl<'a> Event<'a> {
         ReportedUsage::parse(Object::parse(self.groq?)?.get("usage")?)
     }
 
-    fn is_error(&self) -> bool {
-        let in_choices = self.choices.iter().flatten().map(|choice| choice.error);
-        if in_choices.chain([self.error]).flatten().any(says_error) {
-            return true;
+    /// The error in it: the whole of `json`, or one in a choice (OpenRouter) or in Groq's `x_groq`,
+    /// which is then put where errors usually stand.
+    fn error(&self, json: &str) -> Option<UpstreamError> {
+        let at_top = self.error.is_some_and(says_error);
+        if at_top || (self.choices.is_none() && self.is_flat_error()) {
+            return Some(UpstreamError::parse(json.as_bytes()));
         }
-        match &self.choices {
-            Some(_) => {
-                let groq = self.groq.and_then(Object::parse);
-                groq.is_some_and(|groq| groq.get("error").is_some_and(says_error))
-            }
-            None => self.is_flat_error(),
-        }
+        let in_choices = || self.choices.iter().flatten().filter_map(|choice| choice.error);
+        let groq = self.groq.and_then(Object::parse);
+        let in_groq = groq.as_ref().and_then(|groq| groq.get("error"));
+        let inner = in_choices().chain(in_groq).find(|error| says_error(error))?;
+        Some(UpstreamError::parse(format!(r#"{{"error":{inner}}}"#).as_bytes()))
     }
 
     /// Mistral's `{"object":"error"}`, Cloudflare's `errors`, FastAPI's `detail`, NVIDIA's `title`.
@@ -171,7 +170,8 @@ fn value<'de, M: MapAccess<'de>>(map: &mut M) -> Result<Option<&'de str>, M::Err
 
 /// Gemini wraps its error bodies in a list.
 fn is_error_list(json: &str) -> bool {
-    let list: Option<Vec<&RawValue>> = serde_json::from_str(json).ok();
+    let list: Option<Vec<&RawValue>> =
+        json.starts_with('[').then(|| serde_json::from_str(json).ok()).flatten();
     let first = list.as_ref().and_then(|list| list.first());
     first.and_then(|raw| Object::parse(raw.get())).is_some_and(|object| object.get("error").is_some())
 }

@@ -11,6 +11,7 @@
 
 mod bill;
 mod calls;
+mod close;
 mod event;
 mod fault;
 mod finish;
@@ -225,14 +226,7 @@ impl Reply {
             out.extend_from_slice(&error.body(answer.shape.dialect));
             return;
         }
-        out.extend_from_slice(b"data: ");
-        out.extend_from_slice(&answer.head);
-        write::member(out, "error", &error.in_band());
-        let begun = answer.choices.first().is_some_and(|choice| choice.begun);
-        let role = if begun { "" } else { r#""role":"assistant","# };
-        let choice = format!(r#"[{{"index":0,"delta":{{{role}"content":""}},"finish_reason":"error"}}]"#);
-        write::member(out, "choices", &choice);
-        out.extend_from_slice(b"}\n\n");
+        answer.error_chunk(error, out);
         out.extend_from_slice(write::DONE);
     }
 }
@@ -322,47 +316,5 @@ impl Answer {
             ended.push(Turn { at, delta, calls, rest, finish: choice.finish });
         }
         if ended.is_empty() { Ok(()) } else { self.put(&Object::default(), &ended, out) }
-    }
-
-    fn last_chunk(&self, bill: &Bill, metadata: Option<&RawValue>, out: &mut Vec<u8>) {
-        let openrouter = self.shape.dialect == Dialect::OpenRouter;
-        let usage = openrouter || self.shape.include_usage;
-        if !usage && metadata.is_none() {
-            return;
-        }
-        out.extend_from_slice(b"data: ");
-        out.extend_from_slice(&self.head);
-        write::key(out, "choices");
-        out.push(b'[');
-        // OpenAI's usage chunk has no choices; OpenRouter's repeats the finished one.
-        if let Some(choice) = self.choices.first()
-            && (openrouter || !usage)
-        {
-            write::index(out, choice.index);
-            write::member(out, "delta", r#"{"content":""}"#);
-            write::finish(out, choice, true);
-        }
-        out.push(b']');
-        if usage {
-            write::key(out, "usage");
-            bill.write(out);
-        }
-        if let Some(metadata) = metadata {
-            write::member(out, "openrouter_metadata", metadata.get());
-        }
-        out.extend_from_slice(b"}\n\n");
-    }
-
-    fn body(&self, bill: &Bill, metadata: Option<&RawValue>, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.head);
-        if let Some(gathered) = &self.gathered {
-            gathered.write(out, &self.choices);
-        }
-        write::key(out, "usage");
-        bill.write(out);
-        if let Some(metadata) = metadata {
-            write::member(out, "openrouter_metadata", metadata.get());
-        }
-        out.push(b'}');
     }
 }

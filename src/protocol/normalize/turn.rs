@@ -158,8 +158,9 @@ fn tidy(delta: &mut Object<'_>) {
     }
     // The field has two names; some clients read one, some the other.
     for (from, to) in [("reasoning", "reasoning_content"), ("reasoning_content", "reasoning")] {
-        if let Some(text) = delta.value(from).filter(|text| text.starts_with('"'))
-            && delta.get(to).is_none()
+        let text = delta.value(from).filter(|text| text.starts_with('"') && says_something(text));
+        if let Some(text) = text
+            && !delta.get(to).is_some_and(says_something)
         {
             delta.set(to, text);
         }
