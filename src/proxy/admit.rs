@@ -1,6 +1,6 @@
 //! The way in: from a request line to an exchange that can be forwarded, or to an answer of our own.
 
-use super::context::{Context, Stage};
+use super::context::{Answered, Context, Stage};
 use super::exchange::{Job, Shared};
 use super::gateway::{Buffered, Gateway};
 use super::local::{self, Route};
@@ -33,12 +33,13 @@ pub(super) async fn admit(
     context: &mut Context,
 ) -> Result<bool> {
     let route = local::route(session.req_header());
+    let id = generation_id(gateway.clock.now_ms());
     let Route::Chat(dialect) = route else {
-        let status = local::answer(gateway, session, route).await?;
-        context.stage = Stage::Answered { chat: None, status };
+        discard_small_body(gateway, session).await?;
+        let (dialect, status) = local::answer(gateway, session, route, &id).await?;
+        context.stage = Stage::Answered(Answered { id, dialect, chat: false, status });
         return Ok(true);
     };
-    let id = generation_id(gateway.clock.now_ms());
     match prepare(gateway, session, dialect, &id, context.arrived).await? {
         Ok((job, buffered)) => {
             let shared = Shared::new(job);
@@ -49,7 +50,8 @@ pub(super) async fn admit(
         Err(error) => {
             reply::respond_error(session, dialect, &id, &error).await?;
             drain(session).await;
-            context.stage = Stage::Answered { chat: Some(dialect), status: error.status() };
+            let status = error.status();
+            context.stage = Stage::Answered(Answered { id, dialect, chat: true, status });
             Ok(true)
         }
     }
@@ -63,6 +65,7 @@ async fn prepare(
     arrived: Instant,
 ) -> Result<Result<(Job, Buffered), Box<ApiError>>> {
     if let Err(error) = check_content_type(session) {
+        discard_small_body(gateway, session).await?;
         return Ok(Err(error));
     }
     let (body, buffered) = match read_body(gateway, session).await? {
@@ -132,8 +135,7 @@ async fn read_body(
     session: &mut Session,
 ) -> Result<Result<(Bytes, Buffered), Box<ApiError>>> {
     let limit = gateway.config.limits.max_body_bytes;
-    let announced = session.get_header(http::header::CONTENT_LENGTH);
-    let announced = announced.and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    let announced = announced_length(session);
     if announced.is_some_and(|length| length > limit) {
         return Ok(Err(Box::new(too_large(limit))));
     }
@@ -176,6 +178,23 @@ async fn allow_upload(session: &mut Session) -> Result<()> {
         session.set_close_on_response_before_downstream_finish(true);
     }
     Ok(())
+}
+
+/// Reads a small body nobody needs, so that the connection can be kept after an answer to its head.
+async fn discard_small_body(gateway: &Gateway, session: &mut Session) -> Result<()> {
+    if announced_length(session).is_some_and(|length| length <= UNKNOWN_BODY_BYTES) {
+        let deadline = Instant::now() + gateway.config.timeouts.read_body;
+        while let Ok(read) = timeout_at(deadline, session.read_request_body()).await {
+            if read?.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn announced_length(session: &Session) -> Option<usize> {
+    session.get_header(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Reads what an HTTP/2 client still uploads: refused midway it would see a reset and no answer.

@@ -15,10 +15,20 @@ pub struct Context {
 pub(super) enum Stage {
     /// Nothing is known yet.
     Arrived,
-    /// It was answered here, without an upstream. `chat` says in which dialect, for chat requests.
-    Answered { chat: Option<Dialect>, status: u16 },
+    /// It was answered here, without an upstream.
+    Answered(Answered),
     /// It goes, or went, to an upstream.
     Forwarding { shared: Shared, _buffered: Buffered },
+}
+
+/// An answer of our own.
+pub(super) struct Answered {
+    pub(super) id: String,
+    pub(super) dialect: Dialect,
+    /// It was a chat request that was refused, and not one for models or health.
+    pub(super) chat: bool,
+    /// 0 when the client was gone.
+    pub(super) status: u16,
 }
 
 impl Context {

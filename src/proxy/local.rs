@@ -73,8 +73,13 @@ fn percent_decoded(id: &str) -> String {
     percent_encoding::percent_decode_str(id).decode_utf8_lossy().into_owned()
 }
 
-/// Answers everything but chat. Returns the status.
-pub(super) async fn answer(gateway: &Gateway, session: &mut Session, route: Route) -> Result<u16> {
+/// Answers everything but chat. Returns the dialect and the status.
+pub(super) async fn answer(
+    gateway: &Gateway,
+    session: &mut Session,
+    route: Route,
+    id: &str,
+) -> Result<(Dialect, u16)> {
     let (dialect, outcome) = match route {
         Route::Models(dialect) => (dialect, Ok(list(&gateway.snapshot.load().catalog, dialect))),
         Route::Model(dialect, id) => {
@@ -99,13 +104,13 @@ pub(super) async fn answer(gateway: &Gateway, session: &mut Session, route: Rout
     };
     match outcome {
         Ok(value) => {
-            reply::respond_json(session, 200, &[], value.to_string().into_bytes()).await?;
-            Ok(200)
+            let headers = [("x-request-id", id.to_owned())];
+            reply::respond_json(session, 200, &headers, value.to_string().into_bytes()).await?;
+            Ok((dialect, 200))
         }
         Err(error) => {
-            let id = format!("req-{:016x}", fastrand::u64(..));
-            reply::respond_error(session, dialect, &id, &error).await?;
-            Ok(error.status())
+            reply::respond_error(session, dialect, id, &error).await?;
+            Ok((dialect, error.status()))
         }
     }
 }

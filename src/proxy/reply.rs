@@ -1,6 +1,6 @@
 //! What Freeway itself says to clients: response heads, errors in their dialect, and metadata.
 
-use super::context::{Context, Stage};
+use super::context::{Answered, Context, Stage};
 use super::exchange::{Exchange, Job};
 use super::failover::{Failure, Reason, Tried};
 use super::wrapper;
@@ -104,7 +104,6 @@ pub(super) async fn respond_error(
 ) -> Result<()> {
     let mut headers = error.headers();
     headers.push(("x-request-id", id.to_owned()));
-    headers.push(("x-generation-id", id.to_owned()));
     respond_json(session, error.status(), &headers, error.body(dialect)).await
 }
 
@@ -126,7 +125,8 @@ pub(super) async fn last_words(session: &mut Session, context: &mut Context, err
     let Some(shared) = context.exchange().cloned() else {
         // The request never got as far as an exchange: reading it failed, or writing our answer.
         let status = if error.esource == ErrorSource::Downstream { 0 } else { 500 };
-        context.stage = Stage::Answered { chat: None, status };
+        let id = String::new();
+        context.stage = Stage::Answered(Answered { id, dialect: Dialect::OpenAi, chat: true, status });
         return FailToProxy { error_code: status, can_reuse_downstream: false };
     };
     wrapper::remove(session, &shared);
@@ -159,6 +159,8 @@ pub(super) async fn last_words(session: &mut Session, context: &mut Context, err
         Reply::new(identity, shape).abort(&api, &mut bytes);
         session.write_response_body(Some(Bytes::from(bytes)), true).await
     } else {
+        // Pingora closes the connection after a failed exchange; the client is told.
+        session.set_keepalive(None);
         respond_error(session, shape.dialect, &id, &api).await
     };
     FailToProxy { error_code: status, can_reuse_downstream: false }

@@ -1,7 +1,7 @@
 //! The end of a request: its charge, its measurements, its access line. Once, whatever happens.
 
 use super::attempt::Attempt;
-use super::context::Stage;
+use super::context::{Answered, Stage};
 use super::exchange::Job;
 use super::failover::Reason;
 use crate::access_log::{self, Ended, Line};
@@ -174,15 +174,11 @@ impl Drop for Settlement {
 
 /// Writes down how a request ended. For forwarded ones, dropping the exchange does it.
 pub(super) fn conclude(gateway: &Gateway, stage: Stage, arrived: Instant) {
-    if let Stage::Answered { chat: Some(dialect), status } = stage {
-        let outcome = if status < 500 { "refused" } else { "failed" };
-        gateway.metrics.requests.with_label_values(&[access_log::dialect_name(dialect), outcome]).inc();
-        access_log::write(&Line {
-            dialect,
-            status,
-            ended: Ended::Router,
-            took: arrived.elapsed(),
-            ..Line::default()
-        });
+    let Stage::Answered(Answered { id, dialect, chat, status }) = stage else { return };
+    let ended = if status == 0 { Ended::Client } else { Ended::Router };
+    let line = Line { id, dialect, status, ended, took: arrived.elapsed(), ..Line::default() };
+    if chat {
+        gateway.metrics.requests.with_label_values(&[line.dialect_name(), line.outcome()]).inc();
     }
+    access_log::write(&line);
 }

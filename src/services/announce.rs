@@ -34,7 +34,8 @@ impl BackgroundService for Announce {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         let snapshot = self.gateway.snapshot.load();
-        say(&format!("ready, {} endpoints", snapshot.catalog.endpoints.len()));
+        say(&format!("{} endpoints are known", snapshot.catalog.endpoints.len()));
+        say("ready");
     }
 }
 

@@ -18,15 +18,15 @@ async fn abilities() -> (Provider, Router) {
     };
     let models = [
         model(0, "plain", &[]),
-        model(1, "vision", &["image_input"]),
-        model(2, "audio", &["audio_input"]),
-        model(3, "video", &["video_input"]),
-        model(4, "file", &["file_input"]),
+        model(1, "vision", &["image"]),
+        model(2, "audio", &["audio"]),
+        model(3, "video", &["video"]),
+        model(4, "file", &["file"]),
         model(5, "tools", &["tools"]),
         model(6, "choice", &["tools", "tool_choice"]),
         model(7, "json", &["response_format"]),
         model(8, "schema", &["response_format", "structured_outputs"]),
-        model(9, "all", &["image_input", "response_format", "structured_outputs"]).can(ORDINARY),
+        model(9, "all", &["image", "response_format", "structured_outputs"]).can(ORDINARY),
     ];
     let router = Setup::new().models(&provider, &models).start().await;
     (provider, router)
