@@ -69,7 +69,7 @@ impl Process {
             if let Some((_, url)) = line.split_once("listening on http://") {
                 addr = url.trim_end_matches('/').parse().ok();
             }
-            if addr.is_some() && (name != "freeway" || line == "freeway: ready") {
+            if addr.is_some() && (name != "freeway" || line.starts_with("freeway: ready")) {
                 break;
             }
         }
