@@ -46,7 +46,7 @@ impl Process {
              [[provider]]\nslug = \"mock\"\nname = \"Mock\"\nbase_url = \"http://{}/v1\"\nlist = \"none\"\n\
              [[provider.model]]\nid = \"mock/mock-8b:free\"\nupstream_model = \"mock-8b\"\n\
              context_tokens = 1000000\nmax_output_tokens = 8192\n\
-             capabilities = [\"tools\", \"temperature\", \"max_tokens\", \"image_input\"]\n\
+             capabilities = [\"tools\", \"temperature\", \"max_tokens\", \"image\"]\n\
              quality = 0.5\ntokens_per_s = 100.0\n",
             upstream.addr
         );

@@ -83,7 +83,7 @@ async fn a_missing_ability_is_learned_from_the_refusal() {
         Provider::start("alpha", [Script::error(400, "invalid_request_error", refusal), Script::answer("A")])
             .await;
     let second = Provider::start("beta", [Script::answer("B")]).await;
-    let sees = |slug: &str, q, s| [Model::new(slug, "chat").can(&["image_input"]).ranks(q, s)];
+    let sees = |slug: &str, q, s| [Model::new(slug, "chat").can(&["image"]).ranks(q, s)];
     let router = Setup::new()
         .models(&first, &sees("alpha", 0.9, 900.0))
         .models(&second, &sees("beta", 0.5, 9.0))

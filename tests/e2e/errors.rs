@@ -53,6 +53,7 @@ async fn a_body_that_is_no_request_is_a_400_and_the_connection_stays() {
         }
     }
     assert_eq!(client.chat(&ask("hi")).await.status, 200);
+    assert_eq!(client.connections(), 1, "all on one connection");
     assert_eq!(provider.requests().len(), 1);
 }
 
@@ -128,7 +129,6 @@ async fn wrong_methods_and_paths_are_told_in_json() {
         assert_eq!(answer.status, 404, "{path}");
         error_of(path, path, &answer);
     }
-    assert_eq!(client.chat(&ask("hi")).await.status, 200, "the connection stays usable");
 }
 
 #[tokio::test]

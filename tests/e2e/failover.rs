@@ -48,7 +48,7 @@ async fn case(failure: &Failure, h2c: bool, size: usize, stream: bool) {
     }
     let second = Provider::start_on(transport(), "beta", [Script::answer("second")]).await;
     let vision =
-        |slug: &str, quality, speed| [Model::new(slug, "chat").can(&["image_input"]).ranks(quality, speed)];
+        |slug: &str, quality, speed| [Model::new(slug, "chat").can(&["image"]).ranks(quality, speed)];
     let router = Setup::new()
         .models(&first, &vision("alpha", 0.9, 1_000.0))
         .models(&second, &vision("beta", 0.5, 50.0))
@@ -74,7 +74,7 @@ async fn case(failure: &Failure, h2c: bool, size: usize, stream: bool) {
         assert_eq!(first.requests().len(), 2, "{what}: one attempt each");
     }
     let again = client.chat(&ask("still there?")).await;
-    assert_eq!(again.status, 200, "{what}: the connection stays usable");
+    assert_eq!((again.status, client.connections()), (200, 1), "{what}: the connection stays usable");
 }
 
 /// The authority of somebody else.

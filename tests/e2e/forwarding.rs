@@ -116,7 +116,7 @@ async fn the_request_survives_byte_for_byte() {
     assert!(sent.contains(messages), "{sent}");
     assert!(sent.contains(future), "{sent}");
     assert!(sent.contains("\"temperature\": 0.70"), "{sent}");
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&sent).expect("JSON")["model"], "chat");
+    assert!(sent.contains("\"chat\"") && !sent.contains("auto"), "{sent}");
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn routing_members_stay_with_the_router() {
 async fn large_bodies_pass_on_every_protocol() {
     for transport in [Transport::Http1, Transport::H2c] {
         let provider = Provider::start_on(transport, "alpha", [Script::answer("Yes.")]).await;
-        let sees = Model::new("alpha", "chat").can(&["image_input"]);
+        let sees = Model::new("alpha", "chat").can(&["image"]);
         let router = Setup::new().models(&provider, &[sees]).start().await;
         let request = crate::harness::ask_sized(20 << 20);
         let h1 = &mut router.client().await;
@@ -172,7 +172,8 @@ async fn a_chunked_upload_is_forwarded_with_its_length() {
     let client = &mut router.client().await;
     client.send_raw(&raw).await.expect("it reads");
     assert_eq!(client.answer().await.text(), "Yes.");
-    assert_eq!(client.chat(&ask("again")).await.status, 200, "on the same connection");
+    assert_eq!(client.chat(&ask("again")).await.status, 200, "and the next");
+    assert_eq!(client.connections(), 1);
     let seen = provider.requests().remove(0);
     assert_eq!(
         seen.json()["messages"],

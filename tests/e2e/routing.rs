@@ -18,15 +18,15 @@ async fn abilities() -> (Provider, Router) {
     };
     let models = [
         model(0, "plain", &[]),
-        model(1, "vision", &["image_input"]),
-        model(2, "audio", &["audio_input"]),
-        model(3, "video", &["video_input"]),
-        model(4, "file", &["file_input"]),
+        model(1, "vision", &["image"]),
+        model(2, "audio", &["audio"]),
+        model(3, "video", &["video"]),
+        model(4, "file", &["file"]),
         model(5, "tools", &["tools"]),
         model(6, "choice", &["tools", "tool_choice"]),
         model(7, "json", &["response_format"]),
         model(8, "schema", &["response_format", "structured_outputs"]),
-        model(9, "all", &["image_input", "response_format", "structured_outputs"]).can(ORDINARY),
+        model(9, "all", &["image", "response_format", "structured_outputs"]).can(ORDINARY),
     ];
     let router = Setup::new().models(&provider, &models).start().await;
     (provider, router)
@@ -295,7 +295,10 @@ async fn model_lists_and_the_auto_plugin_restrict_the_pool_and_never_widen_it() 
         let answer = client.chat(&with(ask("hi"), nothing.clone())).await;
         assert_eq!(answer.status, 404, "{nothing}");
         let message = answer.json()["error"]["message"].as_str().expect("a message").to_owned();
-        assert!(message.contains("No models match your request and model restrictions"), "{message}");
+        assert!(
+            message.to_lowercase().contains("no models match your request and model restrictions"),
+            "{message}"
+        );
     }
     assert_eq!(alpha.requests().len() + beta.requests().len(), calls, "nothing was called for them");
 }
