@@ -35,17 +35,22 @@ impl Seen {
     }
 }
 
-/// This many connections repeat the request; what they see within the window.
+/// This many connections, begun over the time of `spread`, repeat the request; what they see within the
+/// window.
 pub(crate) async fn load(
     addr: SocketAddr,
     request: &Arc<Vec<u8>>,
     connections: usize,
+    spread: Duration,
     window: Window,
 ) -> Seen {
     let mut tasks = JoinSet::new();
-    for _ in 0..connections {
+    for number in 0..connections {
         let request = request.clone();
+        // Spread over the time a stream takes, so that streams do not begin and end in step.
+        let start = spread.mul_f64(number as f64 / connections as f64);
         tasks.spawn(async move {
+            tokio::time::sleep(start).await;
             let mut connection = Connection::open(addr).await;
             let mut seen = Seen::default();
             while Instant::now() < window.until {

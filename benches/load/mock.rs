@@ -10,6 +10,9 @@ pub(crate) const EVENTS: usize = 50;
 
 const PACE: Duration = Duration::from_millis(20);
 
+/// How long a paced stream takes.
+pub(crate) const STREAM: Duration = PACE.saturating_mul(EVENTS as u32);
+
 /// What precedes an event's time stamp: when it was written, Unix microseconds.
 pub(crate) const STAMP: &[u8] = b"\"content\":\"@";
 

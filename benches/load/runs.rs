@@ -1,6 +1,7 @@
 //! What is run: the table of all cases, memory of idle streams, and a soak.
 
 use crate::client::{self, Connection, Seen, Window, quantile};
+use crate::mock;
 use crate::process::Process;
 use crate::report::{self, Row};
 use crate::requests;
@@ -17,6 +18,8 @@ struct Case {
     /// Ceilings: CPU as a ratio to the bare proxy, and p50 above it in microseconds.
     cpu_target: Option<f64>,
     p50_target_us: Option<f64>,
+    /// Connections begin over so long a time.
+    spread: Duration,
 }
 
 fn cases() -> Vec<Case> {
@@ -26,20 +29,22 @@ fn cases() -> Vec<Case> {
         connections,
         cpu_target,
         p50_target_us,
+        spread: Duration::ZERO,
     };
+    let streams = case("streams", requests::small(true), 500, Some(1.5), None);
     vec![
         case("1kb", requests::small(false), 64, Some(1.4), None),
         case("32kb", requests::conversation(), 64, Some(1.4), None),
         case("2mb", requests::image(), 8, Some(1.2), None),
         case("1kb-c1", requests::small(false), 1, None, Some(60.0)),
         case("32kb-c1", requests::conversation(), 1, None, None),
-        case("streams", requests::small(true), 500, Some(1.5), None),
+        Case { spread: mock::STREAM, ..streams },
     ]
 }
 
 /// Every case in alternating rounds: what disturbs the machine for a while disturbs all alike.
 pub(crate) async fn all(quick: bool, only: &[String]) {
-    let (rounds, time) = if quick { (2, Duration::from_secs(1)) } else { (5, Duration::from_secs(3)) };
+    let (rounds, time) = if quick { (3, Duration::from_secs(1)) } else { (5, Duration::from_secs(3)) };
     let mock = Process::mock("paced");
     let bare = Process::bare(&mock);
     let freeway = Process::freeway(&mock);
@@ -54,23 +59,29 @@ pub(crate) async fn all(quick: bool, only: &[String]) {
         for round in 0..rounds {
             for turn in 0..targets.len() {
                 let at = (round + turn) % targets.len();
-                rows[at].push(measure(targets[at], &request, case.connections, time).await);
+                rows[at].push(measure(targets[at], &request, case.connections, case.spread, time).await);
             }
         }
         let names = targets.map(|t| t.name);
         report::case(case.name, request.len(), case.connections, &names, &rows);
         report::targets(&rows[1], &rows[2], case.cpu_target, case.p50_target_us);
     }
-    println!("\nmemory, MB          started  after all    highest");
+    println!("\nmemory, MB          started  after all    highest   (targets: 25 started, 64 after all)");
     for (target, idle) in targets.iter().zip(idle).skip(1) {
         let (now, highest) = target.memory_kb();
         println!("{:<16}{:>11.1}{:>11.1}{:>11.1}", target.name, mb(idle), mb(now), mb(highest));
     }
 }
 
-async fn measure(target: &Process, request: &Arc<Vec<u8>>, connections: usize, time: Duration) -> Row {
-    // The start of streams is everybody's at once; it does not count, nor does filling the pools.
-    let from = Instant::now() + Duration::from_millis(400);
+async fn measure(
+    target: &Process,
+    request: &Arc<Vec<u8>>,
+    connections: usize,
+    spread: Duration,
+    time: Duration,
+) -> Row {
+    // Filling the pools does not count.
+    let from = Instant::now() + spread + Duration::from_millis(400);
     let window = Window { from, until: from + time };
     let clock = async {
         tokio::time::sleep_until(window.from.into()).await;
@@ -78,7 +89,7 @@ async fn measure(target: &Process, request: &Arc<Vec<u8>>, connections: usize, t
         tokio::time::sleep_until(window.until.into()).await;
         target.cpu_s() - before
     };
-    let (seen, cpu_s) = tokio::join!(client::load(target.addr, request, connections, window), clock);
+    let (seen, cpu_s) = tokio::join!(client::load(target.addr, request, connections, spread, window), clock);
     row(&seen, cpu_s, time)
 }
 
@@ -149,7 +160,7 @@ pub(crate) async fn soak(requests: u64) {
             }
         });
     }
-    println!("requests       memory, MB   highest");
+    println!("requests       memory, MB   highest   (targets: 25 started, 64 after all)");
     let mut samples = Vec::new();
     for step in 1..=10 {
         while done.load(Ordering::Relaxed) < requests * step / 10 && Instant::now() < deadline {
