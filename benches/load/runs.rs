@@ -160,7 +160,7 @@ pub(crate) async fn soak(requests: u64) {
             }
         });
     }
-    println!("requests       memory, MB   highest   (targets: 25 started, 64 after all)");
+    println!("requests       memory, MB   highest");
     let mut samples = Vec::new();
     for step in 1..=10 {
         while done.load(Ordering::Relaxed) < requests * step / 10 && Instant::now() < deadline {
