@@ -137,7 +137,7 @@ impl Attempt {
                     }
                 }
                 HttpTask::Trailer(_) | HttpTask::Done => self.end(out)?,
-                HttpTask::Failed(_) => return Err(self.broken()),
+                HttpTask::Failed(_) => self.broken(out)?,
             };
             if matches!(flow, Flow::Complete) {
                 self.first_token.get_or_insert(now);
@@ -203,11 +203,13 @@ impl Attempt {
         Ok(Flow::Complete)
     }
 
-    /// The connection broke. A refusal whose status has arrived is still that refusal.
-    fn broken(&mut self) -> Failure {
+    /// The connection broke. A refusal whose status has arrived is still that refusal, and a stream
+    /// that has finished lacks nothing.
+    fn broken(&mut self, out: &mut Vec<u8>) -> Result<Flow, Failure> {
         match self.incoming {
-            Incoming::Refusal { .. } => self.refusal(),
-            _ => Failure::Broken,
+            Incoming::Refusal { .. } => Err(self.refusal()),
+            Incoming::Events if self.reply.end(out).is_ok() => Ok(Flow::Complete),
+            _ => Err(Failure::Broken),
         }
     }
 

@@ -142,7 +142,8 @@ impl Exchange {
     fn pointless(&self, endpoint: &Endpoint) -> bool {
         self.tried.iter().any(|tried| match tried.refusal {
             Refusal::BadRequest => tried.endpoint.provider.slug == endpoint.provider.slug,
-            Refusal::ContextTooLong => {
+            // A 413 is about this provider's own limit, not about the model's window.
+            Refusal::ContextTooLong if tried.status != Some(413) => {
                 let window = |e: &Endpoint| e.model.context_tokens.unwrap_or(u32::MAX);
                 window(endpoint) <= window(&tried.endpoint)
             }

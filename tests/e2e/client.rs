@@ -90,8 +90,12 @@ pub fn take_event(buffer: &mut Vec<u8>) -> Option<Event> {
     }
 }
 
-/// A connection, kept alive between requests.
+/// A connection, kept alive between requests; where the router ends it with `connection: close`, the next
+/// request opens another.
 pub struct Client {
+    addr: SocketAddr,
+    closing: bool,
+    connections: usize,
     read: OwnedReadHalf,
     write: OwnedWriteHalf,
     buffer: Vec<u8>,
@@ -102,7 +106,18 @@ impl Client {
         let stream = within("a connection", TcpStream::connect(addr)).await.expect("it listens");
         stream.set_nodelay(true).expect("a TCP socket");
         let (read, write) = stream.into_split();
-        Self { read, write, buffer: Vec::new() }
+        Self { addr, closing: false, connections: 1, read, write, buffer: Vec::new() }
+    }
+
+    /// How many connections it has needed so far.
+    pub fn connections(&self) -> usize {
+        self.connections
+    }
+
+    async fn reconnect_if_closing(&mut self) {
+        if self.closing {
+            *self = Self { connections: self.connections + 1, ..Self::connect(self.addr).await };
+        }
     }
 
     /// A chat request; the whole answer.
@@ -147,7 +162,8 @@ impl Client {
         head.push_str("\r\n");
         let mut request = head.into_bytes();
         request.extend_from_slice(body);
-        let Self { read, write, buffer } = self;
+        self.reconnect_if_closing().await;
+        let Self { read, write, buffer, .. } = self;
         let (status, headers) = {
             let answer = read_head(read, buffer);
             let sent = write.write_all(&request);
@@ -165,6 +181,7 @@ impl Client {
 
     /// Raw bytes, for requests a well-behaved client would not send.
     pub async fn send_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.reconnect_if_closing().await;
         within("a write", self.write.write_all(bytes)).await
     }
 
@@ -238,6 +255,7 @@ impl<'a> Open<'a> {
         } else {
             Framing::Close
         };
+        client.closing = header(&headers, "connection").is_some_and(|c| c.eq_ignore_ascii_case("close"));
         Self { status, headers, client, framing, pending: Vec::new() }
     }
 

@@ -122,6 +122,8 @@ async fn installed(dir: &Path, install: &mut [Command]) {
     if dir.join("whole").exists() {
         return;
     }
+    // Without it npm would look for a project further up.
+    std::fs::write(dir.join("package.json"), "{\"private\": true}").expect("a file");
     for command in install {
         run("installing packages", command).await;
     }
@@ -144,9 +146,7 @@ async fn node(name: &str, wanted: &[&str]) {
     let dir = packages(&format!("node-{}", wanted.join("+").replace(['@', '/'], "_")));
     let mut npm = Command::new("npm");
     npm.current_dir(&dir).args(["install", "--no-audit", "--no-fund", "--ignore-scripts"]).args(wanted);
-    let mut init = Command::new("npm");
-    init.current_dir(&dir).args(["init", "--yes"]);
-    installed(&dir, &mut [init, npm]).await;
+    installed(&dir, &mut [npm]).await;
     // Modules are looked up beside the script.
     std::fs::copy(script(name), dir.join(name)).expect("a copy");
     play(name, Command::new("node").current_dir(&dir).arg(name)).await;

@@ -67,8 +67,7 @@ async fn a_provider_comes_back_when_its_wait_is_over() {
 async fn a_provider_that_never_answers_costs_one_wait() {
     let first = Provider::start("alpha", [Script::Silent]).await;
     let second = Provider::start("beta", [Script::answer("second")]).await;
-    let router =
-        Setup::new().provider(&first).provider(&second).timeouts("first_token_ms = 500").start().await;
+    let router = Setup::new().provider(&first).provider(&second).timeouts("answer_ms = 500").start().await;
     let client = &mut router.client().await;
     for _ in 0..5 {
         assert_eq!(client.chat(&ask("hi")).await.text(), "second");

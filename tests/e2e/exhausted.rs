@@ -52,7 +52,7 @@ async fn when_all_are_down_the_client_gets_503() {
 
 #[tokio::test]
 async fn when_all_are_silent_the_client_gets_504() {
-    let (answer, calls) = exhausted(&[|| Script::Silent, || Script::Silent], "first_token_ms = 300").await;
+    let (answer, calls) = exhausted(&[|| Script::Silent, || Script::Silent], "answer_ms = 300").await;
     assert_eq!((answer.status, &answer.json()["error"]["code"]), (504, &json!("timeout")));
     assert_eq!(calls, [1, 1]);
 }
@@ -106,4 +106,15 @@ async fn without_fallbacks_there_is_exactly_one_attempt() {
     let request = with(ask("hi"), json!({"provider": {"allow_fallbacks": false}}));
     assert_eq!(router.client().await.chat(&request).await.status, 502);
     assert_eq!((first.requests().len(), second.requests().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn after_a_failure_the_client_goes_on() {
+    let provider =
+        Provider::start("alpha", [Script::error(500, "server_error", "oops"), Script::answer("ok")]).await;
+    let router = Router::start(&[&provider]).await;
+    let client = &mut router.client().await;
+    assert_eq!(client.chat(&ask("hi")).await.status, 502);
+    // On the same connection, unless the answer said that it ends.
+    assert!([200, 503].contains(&client.chat(&ask("hi")).await.status));
 }

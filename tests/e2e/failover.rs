@@ -52,7 +52,7 @@ async fn case(failure: &Failure, h2c: bool, size: usize, stream: bool) {
     let router = Setup::new()
         .models(&first, &vision("alpha", 0.9, 1_000.0))
         .models(&second, &vision("beta", 0.5, 50.0))
-        .timeouts("first_token_ms = 2000")
+        .timeouts("first_token_ms = 3000\nanswer_ms = 3000")
         .start()
         .await;
     let client = &mut router.client().await;
@@ -71,10 +71,11 @@ async fn case(failure: &Failure, h2c: bool, size: usize, stream: bool) {
     let seen = second.request().json();
     assert_eq!(seen["messages"], request["messages"], "{what}: the whole body, once more");
     if matches!(failure, Failure::Then(_)) {
-        assert_eq!(first.requests().len(), 2, "{what}: one attempt each");
+        // A pooled connection that closes may be tried again, since it could have been closed before.
+        assert!((2..=3).contains(&first.requests().len()), "{what}: one attempt each");
     }
     let again = client.chat(&ask("still there?")).await;
-    assert_eq!(again.status, 200, "{what}: the connection stays usable");
+    assert_eq!((again.status, client.connections()), (200, 1), "{what}: the connection stays usable");
 }
 
 /// The authority of somebody else.

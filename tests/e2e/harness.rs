@@ -201,7 +201,7 @@ impl Setup {
         let said = watch_lines(child.stdout.take().expect("piped"));
         let logs = watch_lines(child.stderr.take().expect("piped"));
         let mut lines = said.subscribe();
-        let ready = |lines: &Lines| lines.closed || lines.all.iter().any(|l| l == "freeway: ready");
+        let ready = |lines: &Lines| lines.closed || lines.all.iter().any(|l| l.starts_with("freeway: ready"));
         let lines = within("freeway: ready", lines.wait_for(ready)).await.expect("kept").clone();
         assert!(!lines.closed, "it ended instead of starting:\n{}", logs.borrow().all.join("\n"));
         let find = |what: &str| {

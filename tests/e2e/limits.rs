@@ -104,7 +104,7 @@ async fn garbage_and_endless_heads_do_no_harm() {
     let (_provider, mut router) = small().await;
     let endless = format!("GET /health HTTP/1.1\r\nx: {}", "a".repeat(4 << 20));
     let many = format!("GET /health HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(100_000));
-    for raw in ["\0\0\0\0\r\n\r\n", "HELLO\r\n\r\n", &endless, &many] {
+    for raw in [&"\0".repeat(30), "HELLO WORLD, THIS IS NO HTTP\r\n\r\n", &endless, &many] {
         let mut client = Client::connect(router.addr).await;
         // It may close while we still send.
         let _ = client.send_raw(raw.as_bytes()).await;
