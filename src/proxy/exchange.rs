@@ -126,7 +126,10 @@ impl Exchange {
             if self.pointless(&self.job.snapshot.catalog.endpoints[index]) {
                 continue;
             }
-            if let Ok(guard) = self.job.snapshot.states[index].begin(now_ms) {
+            let state = &self.job.snapshot.states[index];
+            let begun =
+                if self.job.plan.last_resort { state.begin_regardless(now_ms) } else { state.begin(now_ms) };
+            if let Ok(guard) = begun {
                 let endpoint = Arc::clone(&self.job.snapshot.catalog.endpoints[index]);
                 self.failure = None;
                 self.settlement.begun(now, &self.job);

@@ -49,6 +49,7 @@ fn decide(
     let scale = Scale::new(facts, classification, policy, expected_output_tokens);
 
     let mut open = Vec::with_capacity(catalog.endpoints.len());
+    let mut resting = Vec::new();
     let mut tally = Tally::default();
     for (position, endpoint) in catalog.endpoints.iter().enumerate() {
         let condition;
@@ -57,9 +58,13 @@ fn decide(
             Ok(rank) => {
                 condition = (inputs.condition)(position);
                 able = able.difference(condition.denied);
-                Exclusion::denied(wishes.needs.hard.difference(able))
-                    .or_else(|| Exclusion::unavailable(condition.availability))
-                    .map_or(Ok((rank, &condition)), Err)
+                let shut = Exclusion::denied(wishes.needs.hard.difference(able))
+                    .or_else(|| Exclusion::unavailable(condition.availability));
+                if shut.is_some_and(Exclusion::is_a_guess) {
+                    let score = scale.score(endpoint, &condition).total;
+                    resting.push(Ranked { rank, score, position: position as u32 });
+                }
+                shut.map_or(Ok((rank, &condition)), Err)
             }
             Err(exclusion) => Err(exclusion),
         };
@@ -75,12 +80,17 @@ fn decide(
             }
         }
     }
+    // That failures go on is a guess, and a guess must not turn a request away.
+    let last_resort = open.is_empty() && !resting.is_empty();
+    if last_resort {
+        open = resting;
+    }
     if open.is_empty() {
         return Err(tally.no_route());
     }
     let most = if facts.preferences.no_fallbacks { 1 } else { policy.max_candidates.max(1) };
     let candidates = order(open, most, inputs.seed, catalog);
-    Ok(RoutePlan { candidates, classification, expected_output_tokens, pinned: wishes.pinned })
+    Ok(RoutePlan { candidates, classification, expected_output_tokens, pinned: wishes.pinned, last_resort })
 }
 
 /// Whether an endpoint may and can answer, whatever its condition.

@@ -33,6 +33,8 @@ pub struct RoutePlan {
     pub expected_output_tokens: u32,
     /// The caller named the model.
     pub pinned: bool,
+    /// Every capable endpoint had failed lately; these are tried all the same.
+    pub last_resort: bool,
 }
 
 /// One endpoint to try.
@@ -155,6 +157,15 @@ pub enum Exclusion {
 }
 
 impl Exclusion {
+    /// Whether it rests on failures alone, and not on what the provider has said.
+    pub(super) const fn is_a_guess(self) -> bool {
+        use Cause::{Connect, Misbehaving, Overloaded, ServerError, Timeout};
+        matches!(
+            self,
+            Self::Cooling { cause: Connect | Misbehaving | Overloaded | ServerError | Timeout, .. }
+        )
+    }
+
     /// How far the endpoint came: the farthest of all is what the caller is told.
     const fn stage(self) -> u8 {
         match self {

@@ -487,3 +487,15 @@ fn what_its_replies_denied_an_endpoint_lacks_although_its_row_promises_it() {
         .is("slow/acme/large:free", Condition { denied, ..Condition::default() });
     assert_eq!(world.keys(), Err(NoRoute::Unsupported { missing: vec![Capability::StructuredOutputs] }));
 }
+
+#[test]
+fn endpoints_that_failed_lately_are_the_last_resort_and_no_more() {
+    let failed = |for_ms| Condition {
+        availability: Availability::Cooling { for_ms, cause: Cause::ServerError },
+        ..Condition::default()
+    };
+    let world = || world().hard(Capability::ImageInput);
+    assert_eq!(world().is(SEE, failed(5_000)).keys(), Ok(vec![SEE.to_owned()]));
+    let two = self::world().is(SMALL, failed(5_000)).keys().expect("others are open");
+    assert!(!two.contains(&SMALL.to_owned()));
+}

@@ -18,7 +18,12 @@ struct Stage {
 /// Providers named after what they do; the scripts pin their models.
 async fn stage() -> Stage {
     let paris = Script::answer("Paris is the capital of France.");
-    let cut = Script::stream().role().text("Once ").text("upon").step(Step::Cut);
+    let cut = Script::stream()
+        .role()
+        .text("Once ")
+        .text("upon")
+        .step(Step::Rest(Duration::from_millis(300)))
+        .step(Step::Cut);
     let silence = Step::Rest(Duration::from_millis(300));
     let quiet = Script::stream().step(silence).text("Finally.").finish("stop").usage(5, 2).done();
     let scripts = [
