@@ -2,6 +2,7 @@
 
 use crate::catalog::Catalog;
 use crate::config::{Config, Overrides};
+use crate::logs::Logs;
 use crate::protocol::inspect::inspect;
 use crate::routing::{self, Condition, Explanation, Inputs};
 use crate::server::Freeway;
@@ -10,7 +11,7 @@ use crate::services::simulated_provider;
 use clap::{Args, Parser, Subcommand};
 use std::collections::HashMap;
 use std::error::Error;
-use std::io::{IsTerminal, Read};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -94,7 +95,7 @@ fn environment(name: &str) -> Option<String> {
 }
 
 fn serve(args: Serve) -> Result<(), Box<dyn Error>> {
-    start_logs()?;
+    let logs = Logs::start()?;
     let overrides = Overrides {
         listen: args.listen,
         metrics_listen: args.metrics_listen,
@@ -104,7 +105,9 @@ fn serve(args: Serve) -> Result<(), Box<dyn Error>> {
     };
     let config = Config::load(args.source.config.as_deref(), &overrides, &environment)?;
     println!("freeway: {}", providers_in_words(&config));
-    Ok(Freeway::new(config)?.run()?)
+    let ended = Freeway::new(config)?.run();
+    logs.flush();
+    Ok(ended?)
 }
 
 fn providers_in_words(config: &Config) -> String {
@@ -116,24 +119,6 @@ fn providers_in_words(config: &Config) -> String {
         (false, true) => format!("providers: {}; and simulated models, as asked", names.join(", ")),
         (false, false) => format!("providers: {}", names.join(", ")),
     }
-}
-
-/// Logs go to standard error: lines for people on a terminal, JSON otherwise. They are written by
-/// a thread of their own, and dropped rather than waited for when it cannot keep up.
-fn start_logs() -> Result<(), Box<dyn Error>> {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("FREEWAY_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,pingora_core=warn,pingora_proxy=warn,pingora=warn"));
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
-    // Pingora ends the process without unwinding to here; the writer lives as long as it.
-    std::mem::forget(guard);
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    let started = if std::io::stderr().is_terminal() {
-        logs.try_init()
-    } else {
-        logs.json().flatten_event(true).with_ansi(false).try_init()
-    };
-    started.map_err(|error| -> Box<dyn Error> { error })
 }
 
 fn route(args: &Route) -> Result<(), Box<dyn Error>> {

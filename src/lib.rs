@@ -17,6 +17,8 @@ pub mod cli;
 #[cfg(feature = "proxy")]
 pub mod config;
 #[cfg(feature = "proxy")]
+pub mod logs;
+#[cfg(feature = "proxy")]
 pub mod metrics;
 #[cfg(feature = "proxy")]
 pub mod proxy;

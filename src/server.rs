@@ -20,8 +20,8 @@ use pingora::listeners::tls::TlsSettings;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::protocols::tls::CaType;
 use pingora::proxy::ProxyServiceBuilder;
-use pingora::server::Server;
 use pingora::server::configuration::ServerConf;
+use pingora::server::{RunArgs, Server};
 use pingora::services::ServiceWithDependents;
 use pingora::services::background::background_service;
 use pingora::services::listening::Service;
@@ -192,7 +192,8 @@ impl Freeway {
         server.add_services(self.background_services());
         let announce = Announce { gateway: Arc::clone(&self.gateway), lines };
         server.add_service(background_service("announce", announce));
-        server.run_forever()
+        server.run(RunArgs::default());
+        Ok(())
     }
 }
 

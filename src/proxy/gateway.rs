@@ -1,5 +1,6 @@
 //! What every request of a process shares.
 
+use super::buffers::Buffers;
 use super::peers::Peers;
 use crate::accounts::Accounts;
 use crate::config::Config;
@@ -23,6 +24,7 @@ pub struct Gateway {
     pub(crate) clock: Clock,
     /// The first look at every provider's list is over.
     pub(crate) ready: AtomicBool,
+    pub(super) buffers: Buffers,
     buffered: AtomicUsize,
 }
 
@@ -38,6 +40,7 @@ impl Gateway {
             accounts: Accounts::open(),
             clock: Clock::start(),
             ready: AtomicBool::new(false),
+            buffers: Buffers::default(),
             buffered: AtomicUsize::new(0),
         }
     }

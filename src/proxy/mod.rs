@@ -6,6 +6,7 @@
 
 mod admit;
 mod attempt;
+mod buffers;
 mod context;
 mod exchange;
 mod failover;

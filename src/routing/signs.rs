@@ -91,9 +91,9 @@ impl Signs {
                 5..=14 if is_head => 1.0,
                 _ => 0.6,
             };
-            for (index, (entry, sense)) in entries_for(word) {
-                if is_match(entry, word) && self.is_first(index) {
-                    self.sense(*sense, weight);
+            for index in entries_for(word) {
+                if ENTRIES[index].matches(word) && self.is_first(index) {
+                    self.sense(WORDS[index].1, weight);
                 }
             }
         }
@@ -170,20 +170,56 @@ fn is_word_byte(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b >= 0x80 || b == b'\''
 }
 
-/// The vocabulary's entries with the word's first byte, and their positions.
-fn entries_for(word: &[u8]) -> impl Iterator<Item = (usize, &'static (&'static str, Sense))> {
-    let first = word.first().copied().unwrap_or_default();
-    let start = WORDS.partition_point(|(entry, _)| entry.as_bytes()[0] < first);
-    let entries = WORDS.iter().enumerate().skip(start);
-    entries.take_while(move |(_, (entry, _))| entry.as_bytes()[0] == first)
+/// A vocabulary entry, prepared so that most words are told apart from it by two bytes.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// The word, or the stem of an entry that ends in `*`.
+    stem: &'static [u8],
+    second: u8,
+    whole: bool,
 }
 
-/// Whether a word is the entry, or begins with it where the entry ends in `*`.
-fn is_match(entry: &str, word: &[u8]) -> bool {
-    match entry.strip_suffix('*') {
-        Some(stem) => word.starts_with(stem.as_bytes()),
-        None => word == entry.as_bytes(),
+impl Entry {
+    /// Whether a word with the entry's first byte is the entry, or begins with its stem.
+    fn matches(&self, word: &[u8]) -> bool {
+        let long_enough =
+            if self.whole { word.len() == self.stem.len() } else { word.len() >= self.stem.len() };
+        long_enough && (word.len() < 2 || word[1] == self.second) && word.starts_with(self.stem)
     }
+}
+
+/// The vocabulary in its order.
+const ENTRIES: [Entry; WORDS.len()] = {
+    let mut entries = [Entry { stem: b"", second: 0, whole: true }; WORDS.len()];
+    let mut i = 0;
+    while i < WORDS.len() {
+        let word = WORDS[i].0.as_bytes();
+        let whole = word[word.len() - 1] != b'*';
+        let stem = if whole { word } else { word.split_at(word.len() - 1).0 };
+        entries[i] = Entry { stem, second: if stem.len() > 1 { stem[1] } else { 0 }, whole };
+        i += 1;
+    }
+    entries
+};
+
+/// Where the entries with each first byte start; they end where those of the next byte start.
+const STARTS: [u16; 257] = {
+    let mut starts = [0; 257];
+    let (mut byte, mut i) = (0, 0);
+    while byte < 257 {
+        while i < WORDS.len() && (WORDS[i].0.as_bytes()[0] as usize) < byte {
+            i += 1;
+        }
+        starts[byte] = i as u16;
+        byte += 1;
+    }
+    starts
+};
+
+/// Positions of the vocabulary's entries with the word's first byte.
+fn entries_for(word: &[u8]) -> std::ops::Range<usize> {
+    let first = usize::from(word.first().copied().unwrap_or_default());
+    usize::from(STARTS[first])..usize::from(STARTS[first + 1])
 }
 
 /// What kind of byte each is, so that counting costs one look-up a byte.

@@ -133,7 +133,8 @@ mod tests {
     fn words_are_whole_and_in_lower_case() {
         for (word, _) in WORDS {
             let stem = word.trim_end_matches('*');
-            assert!(!stem.is_empty() && !stem.contains(['*', ' ']), "{word}");
+            let shortest = if stem.len() < word.len() { 2 } else { 1 };
+            assert!(stem.len() >= shortest && !stem.contains(['*', ' ']), "{word}");
             assert!(!stem.bytes().any(|b| b.is_ascii_uppercase()), "{word}");
         }
     }
