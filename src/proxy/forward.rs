@@ -38,7 +38,7 @@ pub(super) fn request_head(context: &Context, head: &mut RequestHeader) -> Resul
     let attempt = exchange.attempt.as_ref().ok_or_else(not_forwarding)?;
     let provider = &attempt.endpoint.provider;
     let path = format!("{}/chat/completions", provider.base.prefix);
-    let mut fresh = RequestHeader::build("POST", path.as_bytes(), Some(8))?;
+    let mut fresh = RequestHeader::build_no_case("POST", path.as_bytes(), Some(8))?;
     fresh.insert_header("host", provider.base.host_header())?;
     fresh.insert_header("content-type", "application/json")?;
     fresh.insert_header("content-length", attempt.body_len())?;

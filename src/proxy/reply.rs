@@ -65,7 +65,7 @@ pub(super) fn success_head(
 }
 
 fn empty_head(status: u16) -> ResponseHeader {
-    ResponseHeader::build(status, Some(12)).expect("statuses come from our own tables")
+    ResponseHeader::build_no_case(status, Some(12)).expect("statuses come from our own tables")
 }
 
 /// Sets a header. A value that is no header value (a model id with odd characters) is left out.

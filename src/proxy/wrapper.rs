@@ -18,10 +18,11 @@ use pingora::protocols::http::custom::server::Session as CustomSession;
 use pingora::protocols::http::{HttpTask, ServerSession};
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::proxy::Session;
+use pingora::time::fast_timeout::fast_sleep;
 use pingora::{Error, Result};
 use std::pin::Pin;
 use std::time::Duration;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 /// The wrapped session is with the hooks again; nothing reads or writes through the wrapper then.
 const GIVEN_BACK: &str = "the session is given back only after the proxy loop has ended";
@@ -29,7 +30,7 @@ const GIVEN_BACK: &str = "the session is given back only after the proxy loop ha
 struct Wrapper {
     inner: Option<Box<ServerSession>>,
     shared: Shared,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
 /// Puts the wrapper in the session's place, once its body has been read.
@@ -117,24 +118,18 @@ impl Wrapper {
         loop {
             self.finish_comment().await?;
             let inner = self.inner.as_mut().expect(GIVEN_BACK);
-            // One timer lives through all events and is moved only when it fires: setting one up
-            // for each event of a stream would cost more than the event.
+            // One timer lives through all events and is set anew only when it has fired: one for each
+            // event of a stream would cost more than the event.
             let timer = self.timer.get_or_insert_with(|| {
                 let wake = self.shared.lock().next_wake();
-                Box::pin(tokio::time::sleep_until(wake))
+                Box::pin(fast_sleep(wake.saturating_duration_since(Instant::now())))
             });
             tokio::select! {
                 read = inner.read_body_or_idle(true) => return read,
                 () = timer.as_mut() => {}
             }
-            let now = Instant::now();
-            let (expiry, wake) = {
-                let mut exchange = self.shared.lock();
-                (exchange.expired(now), exchange.next_wake())
-            };
-            if let Some(timer) = &mut self.timer {
-                timer.as_mut().reset(wake);
-            }
+            self.timer = None;
+            let expiry = self.shared.lock().expired(Instant::now());
             match expiry {
                 None => {}
                 Some(Expiry::Comment) => self.write_comment().await?,
