@@ -171,6 +171,30 @@ fn the_benchmarks_and_places_exist() {
     }
 }
 
+#[test]
+fn the_crate_docs_name_files_that_exist() {
+    let source = fs::read_to_string(root().join("src/lib.rs")).expect("UTF-8");
+    let docs: Vec<_> = source.lines().filter_map(|l| l.strip_prefix("//!")).collect();
+    let docs = docs.join("\n");
+    let mut seen = 0;
+    for span in docs.split('`').skip(1).step_by(2) {
+        let path = ["src/", "tests/", "conf/"].iter().any(|folder| span.starts_with(folder));
+        let (start, choices, end) =
+            match span.split_once('{').and_then(|(s, rest)| Some((s, rest.split_once('}')?))) {
+                Some((start, (choices, end))) => (start, choices, end),
+                None => (span, "", ""),
+            };
+        for choice in choices.split(',') {
+            let name = format!("{start}{choice}{end}");
+            let below =
+                ["", "src", "src/proxy", "src/routing"].iter().any(|f| root().join(f).join(&name).exists());
+            assert!(below || !(path || span.ends_with(".rs")), "{name}");
+            seen += usize::from(below);
+        }
+    }
+    assert!(seen > 40, "only {seen} are left");
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
