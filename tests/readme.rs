@@ -292,7 +292,7 @@ impl Running {
         arguments.extend(["--listen", "127.0.0.1:0"].map(str::to_owned));
         let mut child = program(&arguments).stdout(Stdio::piped()).spawn().expect("it starts");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let (sender, said) = mpsc::channel();
+        let (sender, said) = mpsc::sync_channel(100);
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let mut running = Self { child, address: String::new() };
         loop {
