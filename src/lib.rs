@@ -1,4 +1,116 @@
 //! Freeway: a reverse proxy that answers `model: "auto"` with the best free model for the job.
+//!
+//! The README says how to use it; this page says how it is built.
+//!
+//! # The house
+//!
+//! Rooms stand on four lines. A room uses the lines below it, and on its own line only what
+//! `tests/layering.rs` lists with a reason; that test reads the sources and names the offending line.
+//!
+//! | Line | Rooms | What it may do |
+//! |---|---|---|
+//! | start | `main`, `cli`, `server` | Wiring. Knows everything, decides nothing. |
+//! | connect | `proxy`, `services`, `config`, `metrics`, `access_log` | All I/O, all clocks, all of Pingora. |
+//! | remember | [`upstream`], `accounts`, [`snapshot`] | Live state: atomics, never waits; the time is an argument. |
+//! | decide | [`money`], [`catalog`], [`protocol`], [`routing`], [`metering`] | Pure: bytes and numbers in, values out. |
+//!
+//! The two lower lines build without the `proxy` feature, with neither Pingora nor a runtime: that is what
+//! the fuzz targets use.
+//!
+//! | Room | Its job |
+//! |---|---|
+//! | [`protocol`] | The wire: [`inspect`](protocol::inspect) a request, [`rewrite`](protocol::rewrite) it for an endpoint, [`normalize`](protocol::normalize) the answer, [`errors`](protocol::errors) in the caller's dialect. |
+//! | [`catalog`] | Providers, models and endpoints (this model at this provider), and which of them are free. Providers are data. |
+//! | [`routing`] | [`plan`](routing::plan): classify, filter, score, order. [`explain`](routing::explain()) the same. [`verdict`](routing::verdict) on a failed attempt. |
+//! | [`metering`] | What an answer used, as its provider reports it or as counted here. |
+//! | [`money`] | Credits as integers; a price times tokens, rounded once. |
+//! | [`upstream`] | What is known of each endpoint right now: cooldowns, breaker, speed, what it turned out to lack. |
+//! | [`snapshot`] | Catalog and live state as one request sees them, swapped whole. |
+//! | `accounts` | Where a request is paid for: reserve, post, void. Open mode so far: nobody pays. |
+//! | `config` | A TOML file and the environment, parsed once into a value that cannot be wrong. |
+//! | `proxy` | Pingora's hooks, each in its file, and the exchange they move. |
+//! | `services` | What runs beside the requests, one loop a file; and the simulated provider. |
+//! | `metrics`, `access_log` | Every series; the one line a request leaves. |
+//!
+//! # Life of a request
+//!
+//! | Pingora calls | File of `src/proxy` | What happens | What can end it |
+//! |---|---|---|---|
+//! | `new_ctx` | `context.rs` | The arrival is noted. | |
+//! | `request_filter` | `local.rs` | The path says which dialect; model lists and health are answered here. | 200, 404, 405 |
+//! | | `admit.rs` | The body is read whole, within its size, a deadline and the memory set aside for all. | 408, 413, 415, 503 |
+//! | | `admit.rs` | [`protocol::inspect`] finds in one pass what the request needs and where it may be edited. | 400 |
+//! | | `admit.rs` | One [`snapshot::Snapshot`] is taken, and [`routing::plan`] orders the candidates. | 400, 403, 404, 429, 503 |
+//! | | `settle.rs` | `accounts` reserve the worst case. | |
+//! | | `wrapper.rs` | The wrapper takes the place of the client's session. | |
+//! | `upstream_peer` | `forward.rs`, `exchange.rs` | An attempt begins at the next candidate that takes calls; [`protocol::rewrite`] makes its body. | nobody left |
+//! | `upstream_request_filter` | `forward.rs` | A new head, with our key. Nothing of the client's goes out but the rewritten body. | |
+//! | the wrapper, for the body | `attempt.rs` | The body in slices, from its start for every attempt. | |
+//! | the wrapper, with the answer | `exchange.rs`, `attempt.rs` | The answer is judged, metered and retold by [`protocol::normalize`]. Nothing is written before the first meaningful token. | a failed attempt |
+//! | the wrapper, while waiting | `wrapper.rs` | The clocks run: first token, silence, the whole request. Comments go out. A client that leaves is seen at once. | a failed attempt |
+//! | `fail_to_connect`, `error_while_proxy` | `failover.rs` | [`routing::verdict`] says what the failure means, [`upstream`] learns from it. Back to `upstream_peer` if nothing was written. | nobody left |
+//! | the wrapper, at the end | `wrapper.rs`, `settle.rs` | Tokens nobody reported are counted, the charge is posted, and only then do the last bytes go out. | |
+//! | `fail_to_proxy` | `reply.rs` | The error, in the caller's dialect; within the stream if that has begun. | 4xx, 5xx |
+//! | `logging` | `wrapper.rs` | The real session is given back, so that its connection can be kept. | |
+//! | `Drop` of the exchange | `settle.rs` | What was not posted is void. Metrics, and the access line. | |
+//!
+//! ## Why a wrapper session and not Pingora's filters
+//!
+//! Pingora's response filters are the obvious place to judge an answer, and were not taken:
+//!
+//! - They are synchronous. Counting tokens and making a charge durable are not, and the end of an answer has
+//!   to wait for both.
+//! - They see one piece of a batch at a time, and an error from one discards what earlier pieces of the batch
+//!   had put out: a stream that breaks would lose its last tokens.
+//! - Head, body and end of an answer, the clocks and the client's departure meet in one place instead of five.
+//! - Pingora keeps at most 64 KiB of a request for a retry; prompts are larger, and every endpoint needs a
+//!   body of its own.
+//!
+//! The price: the session trait is hidden from Pingora's documentation, so its version is pinned, one file
+//! names the trait, and the end-to-end tests watch its behaviour.
+//!
+//! # What always holds
+//!
+//! - **Failover.** Before the first meaningful token every failure of an upstream is invisible. Two attempts
+//!   never share one answer. Only `proxy/failover.rs` marks an error as retryable.
+//! - **Only free models.** Nothing outside the catalog is called, and what gets into it is free by its listed
+//!   prices, or by the key's free tier where `conf/providers.toml` says so.
+//! - **Nothing leaks.** Upstream heads are made anew; downstream heads too. Prompts, answers and keys are in no
+//!   log, metric, error or `Debug`. A provider's words never reach a client as ours.
+//! - **The request path never waits** but for the client and the upstream: it reads one snapshot, writes
+//!   atomics, and holds the lock of its own exchange for a few instructions. Long bodies and long texts are
+//!   read off the workers.
+//! - **Everything has a bound**: bodies, events, depths, names, candidates, attempts, clocks; each a setting or
+//!   a constant with its reason.
+//! - **Foreign bytes are data.** Parsed strictly, edited only in known spans, otherwise kept byte for byte.
+//!   Nothing a client names is fetched.
+//! - **Settled once.** A request leaves one access line and at most one charge, even through a panic.
+//! - **Explainable.** The same facts, snapshot, policy and seed give the same plan, and the explanation comes
+//!   from the function that plans.
+//!
+//! # Where is…
+//!
+//! | To change | Go to |
+//! |---|---|
+//! | what a provider rejects, renames or limits | `conf/providers.toml` |
+//! | how a provider's model list is read | `src/catalog/lists/` |
+//! | what counts as free | `src/catalog/free.rs` |
+//! | what a request is found to need | `src/protocol/inspect/` |
+//! | task, complexity, scores, order | `src/routing/{classify,score,mod}.rs` |
+//! | what a status or an error text means | `src/routing/verdict.rs` and `verdict/words.rs` |
+//! | how "try again later" is read | `src/upstream/hints.rs` |
+//! | when an endpoint is left alone | `src/upstream/{health,breaker}.rs` |
+//! | the shape of answers | `src/protocol/normalize/` |
+//! | the status and words of an error | `src/protocol/errors/kind.rs` |
+//! | whose tokens count | `src/metering/mod.rs` |
+//! | paths, model rows, health | `src/proxy/local.rs` |
+//! | headers | `src/proxy/forward.rs` up, `src/proxy/reply.rs` down |
+//! | a setting | `src/config/file.rs`, then the README's table and `conf/single-node.toml`; a test compares them |
+//! | a metric | `src/metrics.rs`, then the README's table |
+//! | the simulated models | `conf/simulated.toml`, `src/services/simulate/` |
+//! | a recorded quirk of a provider | `tests/fixtures/`, two files |
+//!
+//! To mount Freeway in a Pingora server of your own, see `server::Freeway`.
 
 pub mod catalog;
 pub mod metering;
