@@ -46,13 +46,16 @@ impl Logs {
         };
         started.map_err(|error| -> Box<dyn std::error::Error> { error })?;
         let writer = waiting.clone();
-        std::thread::Builder::new().name("logs".to_owned()).spawn(move || {
-            loop {
-                std::thread::sleep(EVERY);
-                writer.flush();
-            }
-        })?;
+        std::thread::Builder::new().name("logs".to_owned()).spawn(move || writer.keep_flushing())?;
         Ok(waiting)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a thread of its own, which no request waits for")]
+    fn keep_flushing(&self) -> ! {
+        loop {
+            std::thread::sleep(EVERY);
+            self.flush();
+        }
     }
 
     /// Writes what waits; the process calls it once more before it ends.
