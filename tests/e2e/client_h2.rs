@@ -5,6 +5,7 @@ use crate::harness::within;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use std::net::SocketAddr;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// A connection; requests may run beside each other on it.
@@ -17,6 +18,11 @@ impl H2Client {
     pub async fn connect(addr: SocketAddr) -> Self {
         let stream = within("a connection", TcpStream::connect(addr)).await.expect("it listens");
         stream.set_nodelay(true).expect("a TCP socket");
+        Self::over(stream).await
+    }
+
+    /// Over a connection that is there already.
+    pub async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
         let (send, connection) =
             within("a handshake", h2::client::handshake(stream)).await.expect("it speaks HTTP/2");
         tokio::spawn(connection);

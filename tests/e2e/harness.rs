@@ -173,6 +173,12 @@ impl Setup {
         self
     }
 
+    /// A file beside the configuration, which names it as `@DIR@/NAME`.
+    pub fn file(mut self, name: &str, content: &str) -> Self {
+        self.files.push((name.to_owned(), content.to_owned()));
+        self
+    }
+
     /// More arguments.
     pub fn args(mut self, args: &[&str]) -> Self {
         self.args.extend(args.iter().map(|&a| a.to_owned()));
@@ -205,8 +211,9 @@ impl Setup {
         let lines = within("freeway: ready", lines.wait_for(ready)).await.expect("kept").clone();
         assert!(!lines.closed, "it ended instead of starting:\n{}", logs.borrow().all.join("\n"));
         let find = |what: &str| {
-            let prefix = format!("freeway: {what} http://");
+            let prefix = format!("freeway: {what} http");
             let rest = lines.all.iter().find_map(|l| l.strip_prefix(&prefix)).expect("an address a listener");
+            let rest = rest.trim_start_matches("s").trim_start_matches("://");
             rest.split('/').next().and_then(|a| a.parse().ok()).expect("an address")
         };
         let (addr, metrics) = (find("listening on"), find("metrics on"));

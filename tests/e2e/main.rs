@@ -28,4 +28,5 @@ mod pace;
 mod pool;
 mod routing;
 mod scripted;
+mod secure;
 mod streaming;

@@ -77,3 +77,25 @@ async fn a_provider_without_a_list_does_not_keep_the_others_from_answering() {
     assert_eq!((answer.status, answer.text().as_str()), (200, "B"));
     assert!(broken.requests().is_empty());
 }
+
+#[tokio::test]
+async fn a_refresh_that_fails_keeps_the_last_good_list_and_one_that_succeeds_replaces_it() {
+    let provider = Provider::start("alpha", [Script::answer("Yes.")]).await;
+    let list = |id: &str| Script::json(200, json!({"data": [row(id, json!({}))]}));
+    provider.lists(list("good/old:free"));
+    let router =
+        Setup::new().config("[catalog]\nrefresh_s = 1").listed(&provider, "openrouter").start().await;
+    let client = &mut router.client().await;
+    let old = with(ask("hi"), json!({"model": "good/old:free"}));
+    assert_eq!(client.chat(&old).await.status, 200);
+
+    provider.lists(Script::body(500, "text/html", "<h1>no</h1>"));
+    let failed = "freeway_catalog_refreshes_total{provider=\"alpha\",result=\"error\"}";
+    within("a failed refresh", async { while !router.metrics().await.contains(failed) {} }).await;
+    assert_eq!(client.chat(&old).await.status, 200, "the last good list stays in use");
+
+    provider.lists(list("good/new:free"));
+    let new = with(ask("hi"), json!({"model": "good/new:free"}));
+    within("the new list", async { while client.chat(&new).await.status != 200 {} }).await;
+    assert_eq!(client.chat(&old).await.status, 404, "a model that vanished is not asked for");
+}
