@@ -143,9 +143,16 @@ async fn play(what: &str, command: &mut Command) {
 }
 
 /// Node 20 is the oldest these packages run on.
+async fn has_node() -> bool {
+    let version = Command::new("node").arg("--version").output().await;
+    let text = version.map(|v| String::from_utf8_lossy(&v.stdout).into_owned()).unwrap_or_default();
+    let major = text.trim_start_matches('v').split('.').next().and_then(|n| n.parse::<u32>().ok());
+    major.is_some_and(|major| major >= 20) && exists("npm").await
+}
+
 async fn node(name: &str, wanted: &[&str]) {
-    if !exists("node").await || !exists("npm").await {
-        eprintln!("skipped: node or npm is not installed");
+    if !has_node().await {
+        eprintln!("skipped: Node 20 or npm is not installed");
         return;
     }
     let dir = packages(&format!("node-{}", wanted.join("+").replace(['@', '/'], "_")));
