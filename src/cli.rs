@@ -105,6 +105,12 @@ fn serve(args: Serve) -> Result<(), Box<dyn Error>> {
     };
     let config = Config::load(args.source.config.as_deref(), &overrides, &environment)?;
     println!("freeway: {}", providers_in_words(&config));
+    if !config.listen.ip().is_loopback() {
+        println!(
+            "freeway: {} is open to others, and there are no accounts: whoever connects is served",
+            config.listen
+        );
+    }
     let ended = Freeway::new(config)?.run();
     logs.flush();
     Ok(ended?)

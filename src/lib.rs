@@ -10,7 +10,7 @@
 //! | Line | Rooms | What it may do |
 //! |---|---|---|
 //! | start | `main`, `cli`, `server` | Wiring. Knows everything, decides nothing. |
-//! | connect | `proxy`, `services`, `config`, `metrics`, `access_log` | All I/O, all clocks, all of Pingora. |
+//! | connect | `proxy`, `services`, `config`, `metrics`, `access_log`, `logs` | All I/O, all clocks, all of Pingora. |
 //! | remember | [`upstream`], `accounts`, [`snapshot`] | Live state: atomics, never waits; the time is an argument. |
 //! | decide | [`money`], [`catalog`], [`protocol`], [`routing`], [`metering`] | Pure: bytes and numbers in, values out. |
 //!
@@ -31,6 +31,7 @@
 //! | `proxy` | Pingora's hooks, each in its file, and the exchange they move. |
 //! | `services` | What runs beside the requests, one loop a file; and the simulated provider. |
 //! | `metrics`, `access_log` | Every series; the one line a request leaves. |
+//! | `logs` | Log lines on their way to standard error, off the request path. |
 //!
 //! # Life of a request
 //!

@@ -8,7 +8,7 @@ use crate::services::announce::Announce;
 use crate::services::catalog_sync::{self, CatalogSync};
 use crate::services::name_lookup::NameLookup;
 use crate::services::operator_http::{AdminHttp, MetricsHttp};
-use crate::services::simulated_provider::SimulatedProvider;
+use crate::services::simulated_provider::{self, SimulatedProvider};
 use crate::snapshot::Snapshot;
 use crate::upstream::Pool;
 use base64::Engine as _;
@@ -115,7 +115,10 @@ impl Freeway {
             }
         }
         let simulated = match &config.simulated {
-            Some(models) => Some(SimulatedProvider::bind(models.clone())?),
+            Some(models) => {
+                let failed = |source| StartError::Listen { address: simulated_provider::ADDRESS, source };
+                Some(SimulatedProvider::bind(models.clone()).map_err(failed)?)
+            }
             None => None,
         };
         config.providers.extend(simulated.as_ref().map(SimulatedProvider::configured));

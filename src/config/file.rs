@@ -164,6 +164,9 @@ impl File {
         if !(1..=MAX_BODY_LIMIT).contains(&self.server.max_body_bytes) {
             return Err(bad("server.max_body_bytes", format!("must be between 1 and {MAX_BODY_LIMIT}")));
         }
+        if let Some(models) = &self.simulate {
+            models.check().map_err(|e| bad("simulate", e.to_string()))?;
+        }
         let providers = providers(&self.provider, env).map_err(|(field, problem)| bad(&field, problem))?;
         let simulated = (overrides.simulate || self.simulate.is_some() || providers.is_empty())
             .then(|| self.simulate.unwrap_or_else(SimulatedModels::built_in));
@@ -386,6 +389,7 @@ mod tests {
         refused("[routing]\nmax_attempts = 0", "routing.max_attempts");
         refused("[routing]\nquality_vs_speed = 2", "routing.quality_vs_speed");
         refused("[[provider]]\nname = \"x\"", "provider[0].slug");
+        refused("[simulate]\nmodel = []", "simulate");
         refused("[[provider]]\nslug = \"x\"\nbase_url = \"http://h\"\ncolour = 1", "colour");
         refused("[[provider]]\nslug = \"x\"\nbase_url = \"nowhere\"", "base URL");
     }

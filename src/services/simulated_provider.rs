@@ -3,14 +3,14 @@
 use super::simulate::{self, SimulatedModels};
 use crate::catalog::{Auth, BaseUrl, ListDialect, ListRules, Provider, parse_models};
 use crate::config::ConfiguredProvider;
-use crate::server::StartError;
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
-const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// Where it listens: any free loopback port.
+pub const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A bound simulated provider.
 #[derive(Clone)]
@@ -24,11 +24,10 @@ impl SimulatedProvider {
     /// Takes a free loopback port.
     ///
     /// # Errors
-    /// [`StartError::Listen`] when there is none.
-    pub fn bind(models: SimulatedModels) -> Result<Self, StartError> {
-        let failed = |source| StartError::Listen { address: ADDRESS, source };
-        let listener = TcpListener::bind(ADDRESS).map_err(failed)?;
-        let port = listener.local_addr().map_err(failed)?.port();
+    /// When there is none.
+    pub fn bind(models: SimulatedModels) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(ADDRESS)?;
+        let port = listener.local_addr()?.port();
         Ok(Self { listener: Arc::new(listener), port, models })
     }
 
