@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+use tracing_log::LogTracer;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
@@ -45,6 +46,8 @@ impl Logs {
             logs.with_ansi(false).event_format(JsonLines).try_init()
         };
         started.map_err(|error| -> Box<dyn std::error::Error> { error })?;
+        // Pingora's own lines join ours; below a warning they would only cost time.
+        LogTracer::builder().with_max_level(tracing_log::log::LevelFilter::Warn).init()?;
         let writer = waiting.clone();
         std::thread::Builder::new().name("logs".to_owned()).spawn(move || writer.keep_flushing())?;
         Ok(waiting)

@@ -69,8 +69,11 @@ impl Settlement {
         if self.first_write.replace(now).is_some() {
             return;
         }
-        if let Some(token) = attempt.and_then(|a| a.first_token) {
+        if let Some(attempt) = attempt
+            && let Some(token) = attempt.first_token
+        {
             self.first_token = Some(token);
+            attempt.guard.state().observe(Outcome::Alive, self.gateway.clock.ms_at(now));
             self.gateway.metrics.overhead_response.observe((now - token).as_secs_f64());
         }
     }

@@ -6,12 +6,10 @@
 //! call an ejected endpoint as a last resort ([`EndpointState::begin_regardless`]).
 
 mod breaker;
-pub mod budget;
 pub mod health;
 pub mod hints;
 mod measure;
 pub mod pool;
 
-pub use budget::RetryBudget;
 pub use health::{EndpointState, InFlight, Outcome};
 pub use pool::{KeyState, Pool};
