@@ -58,6 +58,9 @@ struct Serve {
     /// Folder for files of Freeway's own.
     #[arg(long, value_name = "DIR", env = "FREEWAY_DATA_DIR")]
     data_dir: Option<PathBuf>,
+    /// Ask for API keys and charge their accounts.
+    #[arg(long)]
+    accounts: bool,
 }
 
 #[derive(Debug, Args)]
@@ -101,11 +104,12 @@ fn serve(args: Serve) -> Result<(), Box<dyn Error>> {
         metrics_listen: args.metrics_listen,
         admin_listen: args.admin_listen,
         data_dir: args.data_dir,
+        accounts: args.accounts,
         simulate: args.source.simulate,
     };
     let config = Config::load(args.source.config.as_deref(), &overrides, &environment)?;
     println!("freeway: {}", providers_in_words(&config));
-    if !config.listen.ip().is_loopback() {
+    if !config.listen.ip().is_loopback() && config.accounts.is_none() {
         println!(
             "freeway: {} is open to others, and there are no accounts: whoever connects is served",
             config.listen

@@ -130,6 +130,10 @@ pub mod cli;
 #[cfg(feature = "proxy")]
 pub mod config;
 #[cfg(feature = "proxy")]
+pub mod ledger;
+#[cfg(feature = "proxy")]
+pub mod limits;
+#[cfg(feature = "proxy")]
 pub mod logs;
 #[cfg(feature = "proxy")]
 pub mod metrics;
@@ -139,3 +143,5 @@ pub mod proxy;
 pub mod server;
 #[cfg(feature = "proxy")]
 pub mod services;
+#[cfg(feature = "proxy")]
+pub mod store;

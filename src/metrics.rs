@@ -4,8 +4,8 @@
 use crate::routing::condition::Availability;
 use crate::snapshot::Snapshot;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Opts, Registry, TextEncoder,
 };
 
 /// Seconds; from a cached answer of a local model to the longest wait for a busy one.
@@ -17,6 +17,35 @@ const REQUEST_BUCKETS: &[f64] =
 /// Seconds; our own work, which is counted in microseconds.
 const OVERHEAD_BUCKETS: &[f64] =
     &[5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 3.2e-4, 6.4e-4, 1.25e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.25];
+
+/// Seconds; a commit with its fsync, and waiting for one.
+const COMMIT_BUCKETS: &[f64] =
+    &[1e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2, 6.4e-2, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0];
+
+/// The ledger's part. Amounts only in sum: no account, key or balance is ever a label.
+#[derive(Clone)]
+pub struct LedgerMetrics {
+    /// Operations that wait or are under way.
+    pub queue: IntGauge,
+    /// Admitted requests that have not ended.
+    pub open: IntGauge,
+    /// Leased and not reserved, micro-credits.
+    pub leased: IntGauge,
+    /// Charged, micro-credits.
+    pub charged: IntCounter,
+    /// Used beyond a reservation and charged to nobody, micro-credits.
+    pub absorbed: IntCounter,
+    /// Answers that ended before their charge was durable.
+    pub late: IntCounter,
+    /// Commits by result.
+    pub commits: IntCounterVec,
+    /// How long a commit takes.
+    pub commit: Histogram,
+    /// How long the end of an answer waits for one.
+    pub wait: Histogram,
+    /// Requests not admitted, by kind.
+    pub refused: IntCounterVec,
+}
 
 /// The handles. One set a process (or an embedding).
 pub struct Metrics {
@@ -45,6 +74,8 @@ pub struct Metrics {
     pub catalog_refreshes: IntCounterVec,
     /// When a provider's list was last read, Unix seconds.
     pub catalog_refreshed: GaugeVec,
+    /// The ledger's.
+    pub ledger: LedgerMetrics,
     catalog_endpoints: GaugeVec,
     endpoint_open: GaugeVec,
     endpoint_success: GaugeVec,
@@ -118,6 +149,7 @@ impl Metrics {
                 "When a provider's model list was last read, Unix time.",
                 &["provider"],
             )?,
+            ledger: build.ledger()?,
             catalog_endpoints: build.gauges(
                 "freeway_catalog_endpoints",
                 "Endpoints in the catalog by provider.",
@@ -172,6 +204,52 @@ struct Builder {
 impl Builder {
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
         let series = IntCounterVec::new(Opts::new(name, help), labels)?;
+        self.registry.register(Box::new(series.clone()))?;
+        Ok(series)
+    }
+
+    fn ledger(&self) -> prometheus::Result<LedgerMetrics> {
+        let seconds = |name: &str, help: &str| {
+            self.histograms(name, help, COMMIT_BUCKETS, &[])
+                .map(|series| series.with_label_values::<&str>(&[]))
+        };
+        Ok(LedgerMetrics {
+            queue: self
+                .gauge("freeway_ledger_queue", "Operations that wait for the ledger or are under way.")?,
+            open: self.gauge("freeway_ledger_open", "Admitted requests that are not settled yet.")?,
+            leased: self.gauge(
+                "freeway_ledger_leased_microcredits",
+                "Micro-credits leased to this process and not reserved.",
+            )?,
+            charged: self.counter("freeway_charged_microcredits_total", "Micro-credits charged.")?,
+            absorbed: self.counter(
+                "freeway_absorbed_microcredits_total",
+                "Micro-credits used beyond a reservation and charged to nobody.",
+            )?,
+            late: self.counter(
+                "freeway_ledger_late_total",
+                "Answers that ended before their charge was durable; it stays queued.",
+            )?,
+            commits: self.counters(
+                "freeway_ledger_commits_total",
+                "Commits of the ledger by result.",
+                &["result"],
+            )?,
+            commit: seconds("freeway_ledger_commit_seconds", "How long a commit of the ledger takes.")?,
+            wait: seconds(
+                "freeway_ledger_wait_seconds",
+                "How long the end of an answer waits for its charge.",
+            )?,
+            refused: self.counters(
+                "freeway_refused_total",
+                "Requests not admitted by kind: key, credits, cap, minute, day, ledger.",
+                &["kind"],
+            )?,
+        })
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        let series = IntCounter::new(name, help)?;
         self.registry.register(Box::new(series.clone()))?;
         Ok(series)
     }

@@ -107,10 +107,16 @@ impl Price {
 
     /// What an answer costs. A fraction of a micro-credit is rounded half up, once, on the sum.
     pub fn charge(self, usage: &Usage) -> MicroCredits {
-        let input = u128::from(usage.prompt_tokens) * u128::from(self.input_ucr_per_mtok);
-        let output = u128::from(usage.completion_tokens) * u128::from(self.output_ucr_per_mtok);
+        self.of(usage.prompt_tokens.into(), usage.completion_tokens.into())
+    }
+
+    /// What so many tokens cost, rounded as in [`Price::charge`]; the highest amount there is where the
+    /// sum does not fit.
+    pub fn of(self, input_tokens: u64, output_tokens: u64) -> MicroCredits {
+        let input = u128::from(input_tokens) * u128::from(self.input_ucr_per_mtok);
+        let output = u128::from(output_tokens) * u128::from(self.output_ucr_per_mtok);
         let ucr = (input + output + TOKENS_PER_PRICE / 2) / TOKENS_PER_PRICE;
-        MicroCredits(i64::try_from(ucr).expect("MAX_UCR_PER_MTOK keeps the sum below 2^63"))
+        MicroCredits(i64::try_from(ucr).unwrap_or(i64::MAX))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Puts the parts together: a configuration becomes a gateway, its background services, and a
 //! Pingora server; or the same proxy in a Pingora server of your own.
 
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_DATA_DIR};
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::proxy::{FreewayProxy, Gateway, Peers};
 use crate::services::announce::Announce;
@@ -10,6 +11,7 @@ use crate::services::name_lookup::NameLookup;
 use crate::services::operator_http::{AdminHttp, MetricsHttp};
 use crate::services::simulated_provider::{self, SimulatedProvider};
 use crate::snapshot::Snapshot;
+use crate::store::{SqliteStore, StoreError};
 use crate::upstream::Pool;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -72,6 +74,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] StoreError),
     /// Two metrics have one name.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -125,7 +130,9 @@ impl Freeway {
         let pool = Pool::new();
         let snapshot = Snapshot::new(catalog_sync::catalog(&config, &HashMap::new()), &pool);
         let peers = Peers::new(&config.providers, authorities);
-        let gateway = Arc::new(Gateway::new(config, peers, Metrics::new()?, snapshot, pool));
+        let metrics = Metrics::new()?;
+        let ledger = ledger(&config, &metrics)?;
+        let gateway = Arc::new(Gateway::new(config, peers, metrics, snapshot, pool, ledger));
         Ok(Self { gateway, simulated })
     }
 
@@ -207,6 +214,14 @@ impl Freeway {
         server.run(RunArgs::default());
         Ok(())
     }
+}
+
+/// The ledger, where there are accounts.
+fn ledger(config: &Config, metrics: &Metrics) -> Result<Option<Arc<Ledger>>, StartError> {
+    let Some(rules) = &config.accounts else { return Ok(None) };
+    let folder = config.data_dir.as_deref().unwrap_or(Path::new(DEFAULT_DATA_DIR));
+    let store = SqliteStore::open(folder)?;
+    Ok(Some(Ledger::open(Arc::new(store), rules.clone(), metrics.ledger.clone())?))
 }
 
 fn operator_service<A: ServeHttp + Send + Sync + 'static>(

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 /// The lines, lowest first, with their rooms.
 const LINES: [(&str, &[&str]); 4] = [
     ("decide", &["money", "catalog", "protocol", "routing", "metering"]),
-    ("remember", &["upstream", "accounts", "snapshot"]),
-    ("connect", &["proxy", "services", "config", "metrics", "access_log", "logs"]),
+    ("remember", &["upstream", "accounts", "limits", "snapshot"]),
+    ("connect", &["proxy", "store", "ledger", "services", "config", "metrics", "access_log", "logs"]),
     ("start", &["main", "lib", "cli", "server"]),
 ];
 
 /// Who may use what beside it or above it, and why.
-const BESIDE: [(&str, &str, &str); 14] = [
+const BESIDE: [(&str, &str, &str); 17] = [
     (
         "protocol",
         "catalog",
@@ -32,6 +32,9 @@ const BESIDE: [(&str, &str, &str); 14] = [
     ("proxy", "config", "limits and timeouts"),
     ("proxy", "metrics", "requests are counted"),
     ("proxy", "access_log", "requests are written down"),
+    ("ledger", "store", "charges end up there"),
+    ("ledger", "metrics", "commits and charges are counted"),
+    ("proxy", "ledger", "requests reserve and post"),
     ("services", "config", "the providers whose lists are read"),
     ("services", "proxy", "the loops keep the state fresh that requests decide from"),
 ];

@@ -1,9 +1,13 @@
 //! The file as written: a mirror of its tables, then one validation that turns it into a [`Config`].
 
-use super::{Config, ConfigError, ConfiguredProvider, Limits, Overrides, Timeouts, Tls};
+use super::accounts::{self, AccountsTable, LimitsTable};
+use super::{
+    ADMIN_TOKEN, Config, ConfigError, ConfiguredProvider, DEFAULT_DATA_DIR, Limits, Overrides, Timeouts, Tls,
+};
 use crate::catalog::{BUILT_IN, CapabilitySet, Endpoint, Model, ProviderProfile, Secret};
 use crate::routing::Policy;
 use crate::services::simulate::SimulatedModels;
+use ipnet::IpNet;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +25,8 @@ pub(super) struct File {
     timeouts: TimeoutsMs,
     routing: Routing,
     catalog: CatalogTable,
+    accounts: AccountsTable,
+    limits: LimitsTable,
     provider: Vec<Table>,
     simulate: Option<SimulatedModels>,
 }
@@ -38,6 +44,7 @@ struct Server {
     shutdown_grace_s: u64,
     max_body_bytes: usize,
     max_buffered_bytes: usize,
+    trusted_proxies: Vec<IpNet>,
 }
 
 impl Default for Server {
@@ -53,6 +60,7 @@ impl Default for Server {
             shutdown_grace_s: 10,
             max_body_bytes: 32 << 20,
             max_buffered_bytes: 1 << 30,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -147,11 +155,15 @@ impl File {
             _ => return Err(bad("server", "tls_certificate and tls_key go together".to_owned())),
         };
         let admin_listen = overrides.admin_listen.or(self.server.admin_listen);
-        if let Some(address) = admin_listen.filter(|a| !a.ip().is_loopback()) {
-            let problem =
-                format!("{address} is no loopback address; the admin listener asks for no credentials");
+        let admin_token = env(ADMIN_TOKEN).filter(|token| !token.trim().is_empty());
+        if let Some(address) = admin_listen.filter(|a| !a.ip().is_loopback() && admin_token.is_none()) {
+            let problem = format!("{address} is no loopback address; set {ADMIN_TOKEN} to open it to others");
             return Err(bad("server.admin_listen", problem));
         }
+        let rules =
+            accounts::rules(&self.accounts, &self.limits).map_err(|(field, problem)| bad(&field, problem))?;
+        let accounts = (self.accounts.enabled || overrides.accounts).then_some(rules);
+        let data_dir = overrides.data_dir.clone().or(self.server.data_dir);
         if self.routing.max_attempts == 0 {
             return Err(bad("routing.max_attempts", "must be at least 1".to_owned()));
         }
@@ -175,7 +187,10 @@ impl File {
             listen: overrides.listen.or(self.server.listen).unwrap_or(DEFAULT_LISTEN),
             metrics_listen: overrides.metrics_listen.or(self.server.metrics_listen),
             admin_listen,
-            data_dir: overrides.data_dir.clone().or(self.server.data_dir),
+            admin_token: admin_token.as_deref().and_then(Secret::new),
+            trusted_proxies: self.server.trusted_proxies,
+            data_dir: data_dir.or_else(|| accounts.as_ref().map(|_| DEFAULT_DATA_DIR.into())),
+            accounts,
             tls,
             threads: self.server.threads.unwrap_or(cores).max(1),
             shutdown_grace: Duration::from_secs(self.server.shutdown_grace_s),

@@ -1,11 +1,14 @@
 //! What the operator decides: one optional TOML file over built-in defaults, and keys from the
 //! environment. Parsed once into [`Config`], which cannot be wrong.
 
+mod accounts;
 mod file;
 
-use crate::catalog::{Endpoint, ListRules, Provider};
+use crate::accounts::Rules;
+use crate::catalog::{Endpoint, ListRules, Provider, Secret};
 use crate::routing::Policy;
 use crate::services::simulate::SimulatedModels;
+use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,8 +21,14 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where Prometheus scrapes; none when off.
     pub metrics_listen: Option<SocketAddr>,
-    /// Where the operator looks; none when off. Loopback only, it asks for no credentials.
+    /// Where the operator looks and acts; none when off. Loopback only, unless there is a token.
     pub admin_listen: Option<SocketAddr>,
+    /// What the operator presents there, from `FREEWAY_ADMIN_TOKEN`.
+    pub admin_token: Option<Secret>,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What requests cost; `None`: open mode, where nobody has an account and nobody pays.
+    pub accounts: Option<Rules>,
     /// Files of our own.
     pub data_dir: Option<PathBuf>,
     /// Certificate and key for TLS (and HTTP/2 by ALPN) downstream.
@@ -109,9 +118,16 @@ pub struct Overrides {
     pub admin_listen: Option<SocketAddr>,
     /// `--data-dir`.
     pub data_dir: Option<PathBuf>,
+    /// `--accounts`.
+    pub accounts: bool,
     /// `--simulate`.
     pub simulate: bool,
 }
+
+/// Where the ledger is when nobody says.
+pub const DEFAULT_DATA_DIR: &str = "freeway-data";
+/// The variable with the operator's token.
+pub const ADMIN_TOKEN: &str = "FREEWAY_ADMIN_TOKEN";
 
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]

@@ -2,8 +2,8 @@
 
 use super::buffers::Buffers;
 use super::peers::Peers;
-use crate::accounts::Accounts;
 use crate::config::Config;
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
 use crate::upstream::Pool;
@@ -20,7 +20,8 @@ pub struct Gateway {
     pub(crate) pool: Pool,
     pub(crate) peers: Peers,
     pub(crate) metrics: Metrics,
-    pub(crate) accounts: Accounts,
+    /// Who pays; `None` in open mode.
+    pub(crate) ledger: Option<Arc<Ledger>>,
     pub(crate) clock: Clock,
     /// The first look at every provider's list is over.
     pub(crate) ready: AtomicBool,
@@ -30,14 +31,21 @@ pub struct Gateway {
 
 impl Gateway {
     /// The state a process starts with: the models that need no list.
-    pub fn new(config: Config, peers: Peers, metrics: Metrics, snapshot: Snapshot, pool: Pool) -> Self {
+    pub fn new(
+        config: Config,
+        peers: Peers,
+        metrics: Metrics,
+        snapshot: Snapshot,
+        pool: Pool,
+        ledger: Option<Arc<Ledger>>,
+    ) -> Self {
         Self {
             config,
             snapshot: ArcSwap::from_pointee(snapshot),
             pool,
             peers,
             metrics,
-            accounts: Accounts::open(),
+            ledger,
             clock: Clock::start(),
             ready: AtomicBool::new(false),
             buffers: Buffers::default(),

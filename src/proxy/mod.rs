@@ -12,6 +12,7 @@ mod exchange;
 mod failover;
 mod forward;
 mod gateway;
+mod identify;
 mod local;
 mod no_route;
 mod peers;

@@ -5,7 +5,6 @@ use super::context::{Answered, Stage};
 use super::exchange::Job;
 use super::failover::Reason;
 use crate::access_log::{self, Ended, Line};
-use crate::accounts::Reservation;
 use crate::metering::{Measurement, estimate};
 use crate::protocol::normalize::Bill;
 use crate::protocol::usage::UsageSource;
@@ -20,7 +19,6 @@ use tokio::time::Instant;
 pub(super) struct Settlement {
     gateway: Arc<Gateway>,
     line: Line,
-    reservation: Option<Reservation>,
     measured: Option<Measurement>,
     arrived: Instant,
     first_token: Option<Instant>,
@@ -47,7 +45,6 @@ impl Settlement {
                 body_bytes: job.body.len(),
                 ..Line::default()
             },
-            reservation: Some(job.gateway.accounts.reserve(&job.facts.requirements)),
             measured: None,
             arrived: job.arrived,
             first_token: None,
@@ -133,7 +130,7 @@ impl Settlement {
     }
 
     fn charge(&mut self, measurement: Measurement) -> Bill {
-        let cost = self.reservation.take().map(|r| r.post(&measurement.usage)).unwrap_or_default();
+        let cost = crate::money::MicroCredits::ZERO;
         self.measured = Some(measurement);
         Bill { usage: measurement.usage, source: measurement.source, cost }
     }

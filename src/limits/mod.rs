@@ -1,0 +1,1 @@
+//! Limits by the minute: exact, in memory, the time an argument.
