@@ -111,9 +111,11 @@ pub fn step(caller: &Arc<Caller>, worst: &Worst, tiers: &Tiers, today: u32, exha
     }
 }
 
-/// What to lease ahead of need, now that the lease has run low; `None` while it has not.
+/// What to lease ahead of need, now that the lease has run low; `None` while it has not, or when there is
+/// nothing to lease.
 pub fn ahead(caller: &Caller, tiers: &Tiers, today: u32) -> Option<Wish> {
-    (caller.wallet.free() < LOW).then(|| wish(caller, tiers, today, MicroCredits::ZERO))
+    (caller.wallet.free() < LOW && caller.wallet.can_grow())
+        .then(|| wish(caller, tiers, today, MicroCredits::ZERO))
 }
 
 /// Asks for `need` and more, and for requests where there are none of this day and tier.
@@ -135,3 +137,6 @@ fn wish(caller: &Caller, tiers: &Tiers, today: u32, need: MicroCredits) -> Wish 
         returned: if lacking { wallet.take_slice() } else { Slice::default() },
     }
 }
+
+#[cfg(test)]
+mod tests;

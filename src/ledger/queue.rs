@@ -76,11 +76,12 @@ impl Queue {
         self.work.notify_one();
     }
 
-    /// Puts jobs back that failed, before those that came since.
+    /// Puts jobs back that failed, behind those that came since: one that can never succeed must not stand
+    /// in the way of the others, and their order does not matter.
     pub(super) fn put_back(&self, jobs: Vec<Job>) {
         let mut state = self.lock();
         state.taken = 0;
-        jobs.into_iter().rev().for_each(|job| state.jobs.push_front(job));
+        state.jobs.extend(jobs);
     }
 
     /// Waits for jobs, at most `patience`.
@@ -93,7 +94,8 @@ impl Queue {
         if state.jobs.is_empty() {
             return if state.ending { Next::End } else { Next::Nothing };
         }
-        let count = state.jobs.len().min(MAX_BATCH);
+        // One at a time while they fail, so that a bad one is found out.
+        let count = if self.is_failing() { 1 } else { state.jobs.len().min(MAX_BATCH) };
         state.taken = count;
         Next::Batch(state.jobs.drain(..count).collect())
     }
