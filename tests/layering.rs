@@ -37,6 +37,7 @@ const BESIDE: [(&str, &str, &str); 18] = [
     ("ledger", "metrics", "commits and charges are counted"),
     ("proxy", "ledger", "requests reserve and post"),
     ("services", "config", "the providers whose lists are read"),
+    ("services", "ledger", "leases are kept in step with other processes"),
     ("services", "proxy", "the loops keep the state fresh that requests decide from"),
 ];
 

@@ -35,7 +35,8 @@ pub struct Wish {
     pub requests: u32,
     /// The most that may be granted of that day, to all processes together.
     pub day_limit: Option<u32>,
-    /// Requests of another day or tier that go back.
+    /// Requests of another day or tier that go back; taken out when the wish is on its way, since a wish may
+    /// come to nothing.
     pub returned: Slice,
 }
 
@@ -134,7 +135,7 @@ fn wish(caller: &Caller, tiers: &Tiers, today: u32, need: MicroCredits) -> Wish 
         funded,
         requests: if lacking { slice } else { 0 },
         day_limit,
-        returned: if lacking { wallet.take_slice() } else { Slice::default() },
+        returned: Slice::default(),
     }
 }
 

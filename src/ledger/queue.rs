@@ -49,6 +49,7 @@ pub(super) struct Queue {
     /// Everything is done.
     idle: Condvar,
     failing: AtomicBool,
+    closed: AtomicBool,
     /// When the batch under way began, ms since [`START`]; 0 for none.
     busy_since_ms: AtomicU64,
 }
@@ -133,6 +134,7 @@ impl Queue {
             state = self.idle.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.ending = true;
+        self.closed.store(true, Ordering::Release);
         drop(state);
         self.work.notify_one();
         true
@@ -152,7 +154,11 @@ impl Queue {
         self.failing.load(Ordering::Acquire)
     }
 
+    /// Whether what is pushed now is written soon.
     pub(super) fn is_healthy(&self) -> bool {
+        if self.closed.load(Ordering::Acquire) {
+            return false;
+        }
         let since = self.busy_since_ms.load(Ordering::Acquire);
         !self.is_failing() && (since == 0 || elapsed_ms().saturating_sub(since) < HANGS_AFTER_MS)
     }
