@@ -272,7 +272,9 @@ mod tests {
     #[test]
     fn an_implausible_figure_is_held_against_a_count() {
         let long = "a".repeat(400);
-        for (tokens, believed) in [(1, false), (50, true), (264, true), (265, true), (864, true), (865, false)] {
+        for (tokens, believed) in
+            [(1, false), (50, true), (264, true), (265, true), (864, true), (865, false)]
+        {
             let expect = if believed { (14, tokens, 0, Reported) } else { (14, 400, 0, Estimated) };
             check((Some(14), Some(tokens), NO), &long, expect);
         }

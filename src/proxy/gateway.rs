@@ -1,9 +1,12 @@
 //! What every request of a process shares.
 
 use super::buffers::Buffers;
+use super::idempotency::Replays;
+use super::limit::{MINUTE_KEYS, MINUTE_MS};
 use super::peers::Peers;
 use crate::config::Config;
 use crate::ledger::Ledger;
+use crate::limits::SlidingLog;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
 use crate::upstream::Pool;
@@ -25,6 +28,10 @@ pub struct Gateway {
     pub(crate) clock: Clock,
     /// The first look at every provider's list is over.
     pub(crate) ready: AtomicBool,
+    /// Requests of the last minute.
+    pub(super) limits: SlidingLog,
+    /// Requests that may come again.
+    pub(super) replays: Arc<Replays>,
     pub(super) buffers: Buffers,
     buffered: AtomicUsize,
 }
@@ -48,6 +55,8 @@ impl Gateway {
             ledger,
             clock: Clock::start(),
             ready: AtomicBool::new(false),
+            limits: SlidingLog::new(MINUTE_MS, MINUTE_KEYS),
+            replays: Arc::default(),
             buffers: Buffers::default(),
             buffered: AtomicUsize::new(0),
         }

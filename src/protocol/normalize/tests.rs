@@ -444,6 +444,9 @@ fn a_stream_can_be_cut_for_its_length() {
     reply.finish(&bill, None, &mut out);
     let out = String::from_utf8(out).expect("UTF-8");
     let chunks = chunks(&out);
-    assert!(chunks[2].contains(r#""delta":{},"finish_reason":"length","native_finish_reason":null"#), "{out}");
+    assert!(
+        chunks[2].contains(r#""delta":{},"finish_reason":"length","native_finish_reason":null"#),
+        "{out}"
+    );
     assert!(chunks[3].contains(r#""completion_tokens":1,"#), "{out}");
 }

@@ -379,10 +379,8 @@ fn a_limit_is_never_more_than_the_model_takes() {
 
 #[test]
 fn a_limit_goes_only_where_it_is_understood() {
-    let renamed = FieldProfile {
-        rename: vec![("max_tokens".into(), "limit".into())],
-        ..FieldProfile::default()
-    };
+    let renamed =
+        FieldProfile { rename: vec![("max_tokens".into(), "limit".into())], ..FieldProfile::default() };
     check_limit(&endpoint(renamed, ALL()), "", r#","limit":4096"#);
     let stripped = FieldProfile { strip: vec!["max_tokens".into()], ..FieldProfile::default() };
     check_limit(&endpoint(stripped, ALL()), "", "");
