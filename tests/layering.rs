@@ -15,7 +15,7 @@ const LINES: [(&str, &[&str]); 4] = [
 ];
 
 /// Who may use what beside it or above it, and why.
-const BESIDE: [(&str, &str, &str); 18] = [
+const BESIDE: [(&str, &str, &str); 20] = [
     (
         "protocol",
         "catalog",
@@ -32,9 +32,11 @@ const BESIDE: [(&str, &str, &str); 18] = [
     ("proxy", "config", "limits and timeouts"),
     ("proxy", "metrics", "requests are counted"),
     ("proxy", "access_log", "requests are written down"),
+    ("limits", "accounts::AccountId", "accounts are limited, too"),
     ("ledger", "store", "charges end up there"),
     ("ledger", "metrics", "commits and charges are counted"),
     ("proxy", "ledger", "requests reserve and post"),
+    ("proxy", "store", "charges and receipts are what the store keeps of them"),
     ("services", "config", "the providers whose lists are read"),
     ("services", "ledger", "leases are kept in step with other processes"),
     ("services", "proxy", "the loops keep the state fresh that requests decide from"),
@@ -60,7 +62,7 @@ const FORBIDDEN: [(&str, &str); 14] = [
 
 /// What only these modules name.
 const ONLY_IN: [(&str, &[&str]); 5] = [
-    ("std::fs", &["cli", "config", "server", "services::catalog_sync"]),
+    ("std::fs", &["cli", "config", "server", "services::catalog_sync", "store::sqlite"]),
     ("std::env", &["cli", "server"]),
     ("pingora::proxy", &["proxy", "server"]),
     ("http::custom", &["proxy::wrapper"]),

@@ -54,7 +54,8 @@ impl Book {
         let connection = Connection::open_with_flags(data_dir.join("ledger.db"), flags).expect("a ledger");
         connection.busy_timeout(crate::process::PATIENCE).expect("a setting");
         connection.execute_batch("PRAGMA query_only = ON; BEGIN").expect("one view of all tables");
-        let check: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a check");
+        let check: String =
+            connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a check");
         assert_eq!(check, "ok", "the file is damaged");
         let mut rows = connection
             .prepare(
@@ -102,7 +103,12 @@ impl Book {
     /// Nothing may be wrong.
     pub fn must_agree(&self, seen: &[Seen], accounts: &[Account]) {
         let complaints = self.complaints(seen, accounts);
-        assert!(complaints.is_empty(), "{} complaints, such as\n{}", complaints.len(), complaints[..complaints.len().min(5)].join("\n"));
+        assert!(
+            complaints.is_empty(),
+            "{} complaints, such as\n{}",
+            complaints.len(),
+            complaints[..complaints.len().min(5)].join("\n")
+        );
     }
 
     /// Every answer whose end was seen is there once, with the amount the client was told.
@@ -117,7 +123,9 @@ impl Book {
             match rows.get(id).map(Vec::as_slice) {
                 None => Some(format!("{id} is missing")),
                 Some([row]) if (row.amount, row.account) == (-paid, seen.account) => None,
-                Some([row]) => Some(format!("{id} has {}, and not {} as its client was told", row.amount, -paid)),
+                Some([row]) => {
+                    Some(format!("{id} has {}, and not {} as its client was told", row.amount, -paid))
+                }
                 Some(more) => Some(format!("{id} is there {} times", more.len())),
             }
         };
@@ -142,7 +150,9 @@ impl Book {
             }
             match known.get(row.id.as_str()) {
                 None => strangers += 1,
-                Some(seen) if seen.status != 200 => complaints.push(format!("{} was refused and charged", row.id)),
+                Some(seen) if seen.status != 200 => {
+                    complaints.push(format!("{} was refused and charged", row.id))
+                }
                 Some(_) => {}
             }
         }
@@ -160,16 +170,17 @@ impl Book {
             balance += row.amount;
             credited += if row.charge { 0 } else { row.amount };
             if balance != row.balance_after || balance < 0 {
-                complaints.push(format!("after {} the balance is {}, and adds up to {balance}", row.id, row.balance_after));
+                complaints.push(format!(
+                    "after {} the balance is {}, and adds up to {balance}",
+                    row.id, row.balance_after
+                ));
             }
         }
         let (kept, leased) = self.accounts.get(&account.id).copied().unwrap_or_default();
         let leases = self.leases.get(&account.id).copied().unwrap_or_default();
-        for (what, is, must) in [
-            ("balance", kept, balance),
-            ("credit", credited, account.credited),
-            ("lease", leased, leases),
-        ] {
+        for (what, is, must) in
+            [("balance", kept, balance), ("credit", credited, account.credited), ("lease", leased, leases)]
+        {
             if is != must {
                 complaints.push(format!("the {what} of account {} is {is}, and not {must}", account.id));
             }

@@ -42,7 +42,10 @@ fn check(spoil: impl FnOnce(&mut Book, &mut Vec<Seen>), expect: &str) {
     let (mut book, mut seen, accounts) = agreeing();
     spoil(&mut book, &mut seen);
     let complaints = book.complaints(&seen, &accounts);
-    assert!(complaints.iter().any(|complaint| complaint.contains(expect)), "{expect:?} is not in {complaints:?}");
+    assert!(
+        complaints.iter().any(|complaint| complaint.contains(expect)),
+        "{expect:?} is not in {complaints:?}"
+    );
 }
 
 #[test]

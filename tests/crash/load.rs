@@ -62,8 +62,24 @@ pub struct Clients {
 /// Clients at work.
 pub struct Load {
     stop: Arc<AtomicBool>,
-    ended: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     clients: JoinSet<Vec<Seen>>,
+}
+
+/// How many requests have ended, and how.
+#[derive(Default)]
+struct Counts {
+    ended: AtomicU64,
+    paid: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Counts {
+    fn count(&self, seen: &Seen) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        self.paid.fetch_add(u64::from(seen.paid.is_some()), Ordering::Relaxed);
+        self.refused.fetch_add(u64::from(seen.status >= 400), Ordering::Relaxed);
+    }
 }
 
 impl Clients {
@@ -80,16 +96,16 @@ impl Clients {
     }
 
     pub fn start(self) -> Load {
-        let (stop, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (stop, counts) = (Arc::new(AtomicBool::new(false)), Arc::<Counts>::default());
         let mut clients = JoinSet::new();
         for number in 0..self.streams + self.short {
-            let (setup, stop, ended) = (self.clone(), Arc::clone(&stop), Arc::clone(&ended));
-            clients.spawn(async move { setup.ask_on(number, &stop, &ended).await });
+            let (setup, stop, counts) = (self.clone(), Arc::clone(&stop), Arc::clone(&counts));
+            clients.spawn(async move { setup.ask_on(number, &stop, &counts).await });
         }
-        Load { stop, ended, clients }
+        Load { stop, counts, clients }
     }
 
-    async fn ask_on(&self, number: usize, stop: &AtomicBool, ended: &AtomicU64) -> Vec<Seen> {
+    async fn ask_on(&self, number: usize, stop: &AtomicBool, counts: &Counts) -> Vec<Seen> {
         let account = &self.accounts[number % self.accounts.len()];
         let streamed = number < self.streams;
         let body = request(streamed, if streamed { self.stream_model } else { "test/quick:free" });
@@ -102,13 +118,13 @@ impl Clients {
             let address = self.addresses[(number + turn) % self.addresses.len()];
             let kept_here = kept.take().filter(|_| self.addresses.len() == 1);
             let one = ask(kept_here, address, account, streamed, &body, &mut kept).await;
-            let failed = one.fate != Fate::Whole;
+            counts.count(&one);
+            let (failed, refused) = (one.fate != Fate::Whole, one.status != 200);
             seen.push(one);
-            ended.fetch_add(1, Ordering::Relaxed);
-            if failed {
-                if !self.persist {
-                    break;
-                }
+            if failed && !self.persist {
+                break;
+            }
+            if failed || refused {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
@@ -119,17 +135,17 @@ impl Clients {
 impl Load {
     /// Waits until so many requests have ended.
     pub async fn answers(&self, count: u64) {
-        let enough = async {
-            while self.ended.load(Ordering::Relaxed) < count {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        tokio::time::timeout(crate::process::PATIENCE, enough).await.expect("requests end");
+        reaches(&self.counts.ended, count).await;
     }
 
-    /// Requests that have ended.
-    pub fn ended(&self) -> u64 {
-        self.ended.load(Ordering::Relaxed)
+    /// Waits until so many more have been answered whole, and charged.
+    pub async fn more_paid(&self, count: u64) {
+        reaches(&self.counts.paid, self.counts.paid.load(Ordering::Relaxed) + count).await;
+    }
+
+    /// Waits until so many more were refused.
+    pub async fn more_refused(&self, count: u64) {
+        reaches(&self.counts.refused, self.counts.refused.load(Ordering::Relaxed) + count).await;
     }
 
     /// The clients end what they are at, and say what they saw.
@@ -146,6 +162,15 @@ impl Load {
     }
 }
 
+async fn reaches(counter: &AtomicU64, count: u64) {
+    let reached = async {
+        while counter.load(Ordering::Relaxed) < count {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(crate::process::PATIENCE, reached).await.expect("requests end");
+}
+
 async fn ask(
     kept: Option<Connection>,
     address: SocketAddr,
@@ -154,8 +179,7 @@ async fn ask(
     body: &str,
     keep: &mut Option<Connection>,
 ) -> Seen {
-    let blank =
-        Seen { account: account.id, streamed, status: 0, id: None, paid: None, fate: Fate::Refused };
+    let blank = Seen { account: account.id, streamed, status: 0, id: None, paid: None, fate: Fate::Refused };
     let mut connection = match kept {
         Some(connection) => connection,
         None => match Connection::open(address).await {
@@ -186,7 +210,8 @@ fn paid(answer: &Answer, streamed: bool) -> Option<i64> {
     if answer.status != 200 || !ended {
         return None;
     }
-    let credits = body.rsplit_once("\"credits\":").map(|(_, rest)| rest.split([',', '}']).next().unwrap_or(""));
+    let credits =
+        body.rsplit_once("\"credits\":").map(|(_, rest)| rest.split([',', '}']).next().unwrap_or(""));
     let credits = credits.unwrap_or_else(|| panic!("an answer without a bill: {body}"));
     Some(credits.parse::<MicroCredits>().expect("an amount").get())
 }

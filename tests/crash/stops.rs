@@ -63,7 +63,12 @@ async fn an_answer_that_outlasts_the_grace_is_cut_and_costs_nothing() {
     process.signal("TERM");
     ends_well(&mut process).await;
     let seen = load.stop().await;
-    assert_eq!(seen.iter().filter(|one| one.streamed && one.fate == Fate::Broken).count(), 4, "{}", summary(&seen));
+    assert_eq!(
+        seen.iter().filter(|one| one.streamed && one.fate == Fate::Broken).count(),
+        4,
+        "{}",
+        summary(&seen)
+    );
     left_in_order(&place, &seen, &accounts);
 }
 

@@ -25,8 +25,7 @@ async fn upgrades_refuse_nobody_and_break_nothing() {
         let next = next.ready().await;
         let status = process.ended().await;
         assert!(status.success(), "{status}:\n{}", process.logs());
-        let before = load.ended();
-        load.answers(before + 100).await;
+        load.more_paid(100).await;
         process = next;
     }
     let seen = load.stop().await;
