@@ -13,9 +13,9 @@ const GRANT: i64 = 1_000_000_000;
 fn library(folder: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/full_disk.c");
     let library = folder.join("full_disk.so");
-    let built =
-        Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).arg("-ldl");
-    let built = { built }.status().expect("a C compiler");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).arg("-ldl");
+    let built = compiler.status().expect("a C compiler");
     assert!(built.success(), "the library is built");
     library
 }
