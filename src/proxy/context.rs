@@ -2,6 +2,7 @@
 
 use super::exchange::Shared;
 use super::gateway::Buffered;
+use super::traffic::Visit;
 use crate::protocol::Dialect;
 use tokio::time::Instant;
 
@@ -9,6 +10,8 @@ use tokio::time::Instant;
 pub struct Context {
     pub(super) arrived: Instant,
     pub(super) stage: Stage,
+    /// Dropped last: then the request has ended.
+    _visit: Visit,
 }
 
 /// How far a request has come. Each stage owns what is known by then.
@@ -32,8 +35,8 @@ pub(super) struct Answered {
 }
 
 impl Context {
-    pub(super) fn new() -> Self {
-        Self { arrived: Instant::now(), stage: Stage::Arrived }
+    pub(super) fn new(visit: Visit) -> Self {
+        Self { arrived: Instant::now(), stage: Stage::Arrived, _visit: visit }
     }
 
     /// The exchange, once the request is being forwarded.

@@ -2,6 +2,7 @@
 
 use super::buffers::Buffers;
 use super::peers::Peers;
+use super::traffic::Traffic;
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
@@ -25,6 +26,7 @@ pub struct Gateway {
     pub(crate) clock: Clock,
     /// The first look at every provider's list is over.
     pub(crate) ready: AtomicBool,
+    pub(super) traffic: Arc<Traffic>,
     pub(super) buffers: Buffers,
     buffered: AtomicUsize,
 }
@@ -48,6 +50,7 @@ impl Gateway {
             ledger,
             clock: Clock::start(),
             ready: AtomicBool::new(false),
+            traffic: Arc::default(),
             buffers: Buffers::default(),
             buffered: AtomicUsize::new(0),
         }
@@ -56,6 +59,11 @@ impl Gateway {
     /// The configuration it runs with.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The requests under way.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     /// Its clock.
