@@ -3,6 +3,7 @@
 use super::buffers::Buffers;
 use super::peers::Peers;
 use super::traffic::Traffic;
+use crate::api::Api;
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
@@ -23,6 +24,8 @@ pub struct Gateway {
     pub(crate) metrics: Metrics,
     /// Who pays; `None` in open mode.
     pub(crate) ledger: Option<Arc<Ledger>>,
+    /// Calls about accounts.
+    pub(crate) api: Api,
     pub(crate) clock: Clock,
     /// The first look at every provider's list is over.
     pub(crate) ready: AtomicBool,
@@ -48,6 +51,7 @@ impl Gateway {
             peers,
             metrics,
             ledger,
+            api: Api::default(),
             clock: Clock::start(),
             ready: AtomicBool::new(false),
             traffic: Arc::default(),
