@@ -15,7 +15,7 @@ const LINES: [(&str, &[&str]); 4] = [
 ];
 
 /// Who may use what beside it or above it, and why.
-const BESIDE: [(&str, &str, &str); 22] = [
+const BESIDE: [(&str, &str, &str); 24] = [
     (
         "protocol",
         "catalog",
@@ -40,6 +40,7 @@ const BESIDE: [(&str, &str, &str); 22] = [
     ("api", "ledger", "accounts are looked up and changed there"),
     ("api", "store", "what it changes and finds"),
     ("services", "api", "the operator's calls"),
+    ("proxy", "store", "charges and receipts are what the store keeps of them"),
     ("services", "config", "the providers whose lists are read"),
     ("services", "ledger", "leases are kept in step with other processes"),
     ("services", "proxy", "the loops keep the state fresh that requests decide from"),
@@ -65,7 +66,7 @@ const FORBIDDEN: [(&str, &str); 14] = [
 
 /// What only these modules name.
 const ONLY_IN: [(&str, &[&str]); 5] = [
-    ("std::fs", &["cli", "config", "server", "services::catalog_sync"]),
+    ("std::fs", &["cli", "config", "server", "services::catalog_sync", "store::sqlite"]),
     ("std::env", &["cli", "server"]),
     ("pingora::proxy", &["proxy", "server"]),
     ("http::custom", &["proxy::wrapper"]),

@@ -59,9 +59,11 @@ impl Fields {
     /// A name; an empty one is none.
     pub(super) fn name(&mut self, field: &str) -> Result<Option<String>, Box<ApiError>> {
         let name = self.text(field)?.filter(|name| !name.is_empty());
-        let good = |name: &String| name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control);
+        let good =
+            |name: &String| name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control);
         if name.as_ref().is_some_and(|name| !good(name)) {
-            let words = format!("must have at most {LONGEST_NAME} characters, none of them a control character");
+            let words =
+                format!("must have at most {LONGEST_NAME} characters, none of them a control character");
             return Err(invalid(field, words));
         }
         Ok(name)
@@ -70,7 +72,8 @@ impl Fields {
     /// What makes a payment or an account known again.
     pub(super) fn reference(&mut self, field: &str) -> Result<Option<String>, Box<ApiError>> {
         let reference = self.text(field)?;
-        let good = |r: &String| (1..=LONGEST_REFERENCE).contains(&r.len()) && !r.chars().any(char::is_control);
+        let good =
+            |r: &String| (1..=LONGEST_REFERENCE).contains(&r.len()) && !r.chars().any(char::is_control);
         if reference.as_ref().is_some_and(|reference| !good(reference)) {
             let words = format!("must have 1 to {LONGEST_REFERENCE} bytes, none of them a control character");
             return Err(invalid(field, words));
@@ -97,7 +100,8 @@ impl Fields {
         let Some(value) = self.take(field) else { return Ok(None) };
         let quoted: Option<String> = serde_json::from_str(value.get()).ok();
         let amount = parse(quoted.as_deref().unwrap_or(value.get())).filter(|a| *a > MicroCredits::ZERO);
-        let words = || invalid(field, format!("must be a decimal number of {of_what} above zero, as in 12.5"));
+        let words =
+            || invalid(field, format!("must be a decimal number of {of_what} above zero, as in 12.5"));
         amount.map(Some).ok_or_else(words)
     }
 
@@ -190,11 +194,20 @@ mod tests {
     #[test]
     fn amounts_are_exact_however_they_are_written() {
         for body in [r#"{"c":12.5}"#, r#"{"c":"12.5"}"#, r#"{"c":12.500000}"#] {
-            assert_eq!(fields(body).credits("c").expect("good"), Some(MicroCredits::new(12_500_000)), "{body}");
+            assert_eq!(
+                fields(body).credits("c").expect("good"),
+                Some(MicroCredits::new(12_500_000)),
+                "{body}"
+            );
         }
-        for body in
-            [r#"{"c":0}"#, r#"{"c":-1}"#, r#"{"c":1e3}"#, r#"{"c":0.0000001}"#, r#"{"c":"x"}"#, r#"{"c":true}"#]
-        {
+        for body in [
+            r#"{"c":0}"#,
+            r#"{"c":-1}"#,
+            r#"{"c":1e3}"#,
+            r#"{"c":0.0000001}"#,
+            r#"{"c":"x"}"#,
+            r#"{"c":true}"#,
+        ] {
             assert_eq!(fields(body).credits("c").expect_err("bad").param.as_deref(), Some("c"), "{body}");
         }
         assert_eq!(fields(r#"{"c":"2.5"}"#).usd("c").expect("good"), Some(MicroCredits::new(250_000_000)));

@@ -180,7 +180,8 @@ pub(super) mod tests {
     }
 
     fn shown(ended: Ended, reason: &str) -> Value {
-        let text = serde_json::to_string(&GenerationView::new(&generation(ended, reason), &Catalog::default()));
+        let text =
+            serde_json::to_string(&GenerationView::new(&generation(ended, reason), &Catalog::default()));
         serde_json::from_str(&text.expect("JSON")).expect("JSON")
     }
 

@@ -66,7 +66,8 @@ impl Desk<'_> {
             None => (today.saturating_sub(ACTIVITY_DAYS - 1), today + 1),
             Some(date) => {
                 let day = dates::day_of_date(&date).filter(|day| *day <= today && today - *day < MAX_DAYS);
-                let words = || format!("must be a day of the last {MAX_DAYS}, in UTC, as in {}", dates::date(today));
+                let words =
+                    || format!("must be a day of the last {MAX_DAYS}, in UTC, as in {}", dates::date(today));
                 let day = day.ok_or_else(|| invalid("date", words()))?;
                 (day, day + 1)
             }
@@ -155,7 +156,10 @@ mod tests {
             generation: Some(generation(Ended::Complete, "stop")),
         };
         let text = serde_json::to_string(&Transaction::new(entry)).expect("JSON");
-        assert!(text.contains(r#""type":"charge","amount_credits":-0.0058,"balance_credits":999.9942"#), "{text}");
+        assert!(
+            text.contains(r#""type":"charge","amount_credits":-0.0058,"balance_credits":999.9942"#),
+            "{text}"
+        );
         assert!(text.contains(r#""prompt_tokens":14"#), "{text}");
         assert!(!text.contains('9') || !text.contains(r#""sequence""#));
     }

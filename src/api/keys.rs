@@ -180,7 +180,11 @@ impl Desk<'_> {
     }
 
     /// Name and expiry, which all bodies spell the same, and nothing else.
-    pub(super) fn wanted_key(self, mut fields: Fields, cap: Option<MicroCredits>) -> Result<Wanted, Box<ApiError>> {
+    pub(super) fn wanted_key(
+        self,
+        mut fields: Fields,
+        cap: Option<MicroCredits>,
+    ) -> Result<Wanted, Box<ApiError>> {
         let name = fields.name("name")?;
         let expires_ms = fields.moment_ms("expires_at")?;
         if expires_ms.is_some_and(|end| end <= self.call.now_ms) {
@@ -213,7 +217,10 @@ impl Desk<'_> {
     }
 
     /// All keys of an account, and what each has spent lately.
-    pub(super) async fn keys_of(self, account: AccountId) -> Result<(Vec<KeyRecord>, Periods), Box<ApiError>> {
+    pub(super) async fn keys_of(
+        self,
+        account: AccountId,
+    ) -> Result<(Vec<KeyRecord>, Periods), Box<ApiError>> {
         let since = dates::periods_ms(self.today());
         self.look(move |reader| Ok((reader.keys(account)?, reader.spent_by_key(account, since)?))).await
     }
@@ -239,7 +246,8 @@ fn may_manage(caller: &Caller) -> Result<(), Box<ApiError>> {
     if caller.budget.room().is_none() && caller.expires_ms.is_none() {
         return Ok(());
     }
-    let words = "a key with a limit or an expiry cannot manage keys; use one of the account's that has neither";
+    let words =
+        "a key with a limit or an expiry cannot manage keys; use one of the account's that has neither";
     Err(Box::new(ApiError::new(ErrorKind::PermissionDenied, words)))
 }
 

@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn other_paths_are_none_of_ours() {
-        for path in ["", "accounts/acct_1", "accounts/acct_1/credit", "keys/", "keys/a/b", "chat/completions"] {
+        for path in ["", "accounts/acct_1", "accounts/acct_1/credit", "keys/", "keys/a/b", "chat/completions"]
+        {
             check(Method::GET, path, None);
         }
     }

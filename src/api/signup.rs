@@ -97,7 +97,8 @@ fn reference(address: IpAddr, key: &[u8]) -> Result<String, Box<ApiError>> {
         let words = format!("must have 1 to {LONGEST_IDEMPOTENCY_KEY} bytes");
         return Err(invalid("Idempotency-Key", words));
     }
-    let hash = Sha256::new().chain_update(address.to_canonical().to_string()).chain_update([0]).chain_update(key);
+    let hash =
+        Sha256::new().chain_update(address.to_canonical().to_string()).chain_update([0]).chain_update(key);
     let mut reference = REFERENCE_PREFIX.to_owned();
     for byte in hash.finalize() {
         // Writing to a string cannot fail.

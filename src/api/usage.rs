@@ -137,7 +137,8 @@ impl UsagePage {
 
 /// One sum, or one for each model in the order of their names; none where nothing was used.
 fn results(rows: &[&ActivityRow], by_model: bool) -> Vec<Sums> {
-    let mut models: Vec<Option<&str>> = rows.iter().map(|row| by_model.then_some(row.model.as_str())).collect();
+    let mut models: Vec<Option<&str>> =
+        rows.iter().map(|row| by_model.then_some(row.model.as_str())).collect();
     models.sort_unstable();
     models.dedup();
     let sums = |model: Option<&str>| {

@@ -3,6 +3,7 @@
 use super::exchange::Shared;
 use super::gateway::Buffered;
 use super::traffic::Visit;
+use crate::access_log::{Ended, Payer};
 use crate::protocol::Dialect;
 use tokio::time::Instant;
 
@@ -28,10 +29,14 @@ pub(super) enum Stage {
 pub(super) struct Answered {
     pub(super) id: String,
     pub(super) dialect: Dialect,
-    /// It was a chat request that was refused, and not one for models or health.
+    /// It was a chat request, and not one for models or health.
     pub(super) chat: bool,
     /// 0 when the client was gone.
     pub(super) status: u16,
+    /// We did, unless the answer was one given before.
+    pub(super) ended: Ended,
+    /// Who asked, where that is known.
+    pub(super) payer: Option<Payer>,
 }
 
 impl Context {

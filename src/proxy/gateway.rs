@@ -1,11 +1,14 @@
 //! What every request of a process shares.
 
 use super::buffers::Buffers;
+use super::idempotency::Replays;
+use super::limit::{MINUTE_KEYS, MINUTE_MS};
 use super::peers::Peers;
 use super::traffic::Traffic;
 use crate::api::Api;
 use crate::config::Config;
 use crate::ledger::Ledger;
+use crate::limits::SlidingLog;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
 use crate::upstream::Pool;
@@ -30,6 +33,10 @@ pub struct Gateway {
     /// The first look at every provider's list is over.
     pub(crate) ready: AtomicBool,
     pub(super) traffic: Arc<Traffic>,
+    /// Requests of the last minute.
+    pub(super) limits: SlidingLog,
+    /// Requests that may come again.
+    pub(super) replays: Arc<Replays>,
     pub(super) buffers: Buffers,
     buffered: AtomicUsize,
 }
@@ -55,6 +62,8 @@ impl Gateway {
             clock: Clock::start(),
             ready: AtomicBool::new(false),
             traffic: Arc::default(),
+            limits: SlidingLog::new(MINUTE_MS, MINUTE_KEYS),
+            replays: Arc::default(),
             buffers: Buffers::default(),
             buffered: AtomicUsize::new(0),
         }

@@ -4,6 +4,9 @@
 //! one transaction each, and [`Reader`] looks things up. Both block, and run on threads of their own. No SQL
 //! is written outside this room.
 
+mod book;
+#[cfg(test)]
+mod conformance;
 mod ops;
 mod records;
 mod sqlite;

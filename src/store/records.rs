@@ -212,8 +212,8 @@ pub struct Verification {
 /// Something that does not add up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discrepancy {
-    /// Whose.
-    pub account: AccountId,
+    /// Whose; `None` for the file itself.
+    pub account: Option<AccountId>,
     /// What, with both figures.
     pub problem: String,
 }

@@ -43,7 +43,9 @@ mod tests {
     #[test]
     fn only_the_token_opens() {
         assert_eq!((status(Some("Bearer token-1")), status(Some("bearer  token-1 "))), (None, None));
-        for wrong in ["Bearer token-2", "Bearer token-", "Bearer token-11", "Bearer ", "Basic token-1", "token-1"] {
+        for wrong in
+            ["Bearer token-2", "Bearer token-", "Bearer token-11", "Bearer ", "Basic token-1", "token-1"]
+        {
             assert_eq!(status(Some(wrong)), Some(401), "{wrong}");
         }
         assert_eq!(status(None), Some(401));
