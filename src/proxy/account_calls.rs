@@ -3,14 +3,13 @@
 use super::admit::{allow_upload, announced_length, discard_small_body, drain};
 use super::gateway::Gateway;
 use super::identify::identify;
+use super::limit::address_of;
 use super::reply;
 use crate::api::{Applicant, Call, MAX_BODY_BYTES, Operation, Reply};
-use crate::limits::client_address;
 use crate::protocol::Dialect;
 use crate::protocol::errors::{ApiError, ErrorKind};
 use pingora::Result;
 use pingora::proxy::Session;
-use std::net::{IpAddr, Ipv4Addr};
 use tokio::time::{Instant, timeout_at};
 
 type Outcome<T> = std::result::Result<T, Box<ApiError>>;
@@ -82,19 +81,11 @@ async fn outcome(
         Some(caller) => gateway.api.answer(ledger, &caller, operation, call).await,
         None => {
             let idempotency_key = head.headers.get("idempotency-key").map(|key| key.as_bytes());
-            let applicant = Applicant { address: address_of(gateway, session), idempotency_key };
+            let applicant =
+                Applicant { address: address_of(session, &gateway.config.trusted_proxies), idempotency_key };
             gateway.api.sign_up(ledger, applicant, call).await
         }
     })
-}
-
-/// Where a request comes from, as far as the proxies before us are believed.
-fn address_of(gateway: &Gateway, session: &Session) -> IpAddr {
-    let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-    let headers = session.req_header().headers.get_all("x-forwarded-for");
-    let forwarded: Vec<&[u8]> = headers.iter().map(|value| value.as_bytes()).collect();
-    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    client_address(peer, &forwarded, &gateway.config.trusted_proxies)
 }
 
 /// Reads the whole body, which is small, within its deadline.
