@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const LINES: [(&str, &[&str]); 4] = [
     ("decide", &["money", "catalog", "protocol", "routing", "metering"]),
     ("remember", &["upstream", "accounts", "limits", "snapshot"]),
-    ("connect", &["proxy", "store", "ledger", "services", "config", "metrics", "access_log", "logs"]),
+    ("connect", &["api", "proxy", "store", "ledger", "services", "config", "metrics", "access_log", "logs"]),
     ("start", &["main", "lib", "cli", "server"]),
 ];
 
@@ -36,6 +36,10 @@ const BESIDE: &[(&str, &str, &str)] = &[
     ("ledger", "store", "charges end up there"),
     ("ledger", "metrics", "commits and charges are counted"),
     ("proxy", "ledger", "requests reserve and post"),
+    ("proxy", "api", "calls about accounts come in with requests"),
+    ("api", "ledger", "accounts are looked up and changed there"),
+    ("api", "store", "what it changes and finds"),
+    ("services", "api", "the operator's calls"),
     ("proxy", "store", "charges and receipts are what the store keeps of them"),
     ("services", "config", "the providers whose lists are read"),
     ("services", "ledger", "leases are kept in step with other processes"),

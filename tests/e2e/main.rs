@@ -13,12 +13,15 @@ mod provider_h1;
 mod provider_h2;
 mod script;
 
+mod accounts;
+mod admin;
 mod clients;
 mod cooldown;
 mod errors;
 mod exhausted;
 mod failover;
 mod forwarding;
+mod generation;
 mod limits;
 mod local;
 mod metering;
