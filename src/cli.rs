@@ -61,6 +61,9 @@ struct Serve {
     /// Ask for API keys and charge their accounts.
     #[arg(long)]
     accounts: bool,
+    /// Take over from the process that runs: start this, then send SIGQUIT to that one.
+    #[arg(long)]
+    upgrade: bool,
 }
 
 #[derive(Debug, Args)]
@@ -115,7 +118,7 @@ fn serve(args: Serve) -> Result<(), Box<dyn Error>> {
             config.listen
         );
     }
-    let ended = Freeway::new(config)?.run();
+    let ended = Freeway::new(config)?.run(args.upgrade);
     logs.flush();
     Ok(ended?)
 }

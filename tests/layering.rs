@@ -15,7 +15,7 @@ const LINES: [(&str, &[&str]); 4] = [
 ];
 
 /// Who may use what beside it or above it, and why.
-const BESIDE: [(&str, &str, &str); 19] = [
+const BESIDE: [(&str, &str, &str); 20] = [
     (
         "protocol",
         "catalog",
@@ -38,6 +38,7 @@ const BESIDE: [(&str, &str, &str); 19] = [
     ("proxy", "ledger", "requests reserve and post"),
     ("proxy", "store", "charges and receipts are what the store keeps of them"),
     ("services", "config", "the providers whose lists are read"),
+    ("services", "ledger", "leases are kept in step with other processes"),
     ("services", "proxy", "the loops keep the state fresh that requests decide from"),
 ];
 

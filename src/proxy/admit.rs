@@ -28,6 +28,9 @@ pub(super) async fn admit(
     session: &mut Session,
     context: &mut Context,
 ) -> Result<bool> {
+    if gateway.traffic.is_leaving() {
+        session.set_keepalive(None);
+    }
     let route = local::route(session.req_header());
     let id = generation_id(gateway.clock.now_ms());
     let Route::Chat(dialect) = route else {

@@ -3,6 +3,7 @@
 use super::exchange::Shared;
 use super::gateway::Buffered;
 use crate::access_log::{Ended, Payer};
+use super::traffic::Visit;
 use crate::protocol::Dialect;
 use tokio::time::Instant;
 
@@ -10,6 +11,8 @@ use tokio::time::Instant;
 pub struct Context {
     pub(super) arrived: Instant,
     pub(super) stage: Stage,
+    /// Dropped last: then the request has ended.
+    _visit: Visit,
 }
 
 /// How far a request has come. Each stage owns what is known by then.
@@ -37,8 +40,8 @@ pub(super) struct Answered {
 }
 
 impl Context {
-    pub(super) fn new() -> Self {
-        Self { arrived: Instant::now(), stage: Stage::Arrived }
+    pub(super) fn new(visit: Visit) -> Self {
+        Self { arrived: Instant::now(), stage: Stage::Arrived, _visit: visit }
     }
 
     /// The exchange, once the request is being forwarded.

@@ -4,6 +4,7 @@ use super::buffers::Buffers;
 use super::idempotency::Replays;
 use super::limit::{MINUTE_KEYS, MINUTE_MS};
 use super::peers::Peers;
+use super::traffic::Traffic;
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::limits::SlidingLog;
@@ -32,6 +33,7 @@ pub struct Gateway {
     pub(super) limits: SlidingLog,
     /// Requests that may come again.
     pub(super) replays: Arc<Replays>,
+    pub(super) traffic: Arc<Traffic>,
     pub(super) buffers: Buffers,
     buffered: AtomicUsize,
 }
@@ -57,6 +59,7 @@ impl Gateway {
             ready: AtomicBool::new(false),
             limits: SlidingLog::new(MINUTE_MS, MINUTE_KEYS),
             replays: Arc::default(),
+            traffic: Arc::default(),
             buffers: Buffers::default(),
             buffered: AtomicUsize::new(0),
         }
@@ -65,6 +68,11 @@ impl Gateway {
     /// The configuration it runs with.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The requests under way.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     /// Its clock.
