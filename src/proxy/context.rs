@@ -2,8 +2,8 @@
 
 use super::exchange::Shared;
 use super::gateway::Buffered;
-use crate::access_log::{Ended, Payer};
 use super::traffic::Visit;
+use crate::access_log::{Ended, Payer};
 use crate::protocol::Dialect;
 use tokio::time::Instant;
 

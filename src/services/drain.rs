@@ -181,8 +181,8 @@ impl Drain {
 
 /// Waits until the listeners are closed and no request is under way any more.
 async fn drained(gateway: &Gateway, phases: &mut broadcast::Receiver<ExecutionPhase>) {
-    use broadcast::error::RecvError::Closed;
     use ExecutionPhase::{ShutdownGracePeriod, ShutdownStarted};
+    use broadcast::error::RecvError::Closed;
     while !matches!(phases.recv().await, Ok(ShutdownStarted | ShutdownGracePeriod) | Err(Closed)) {}
     sleep(LAST_CALL + LOOK_AGAIN).await;
     while gateway.traffic().running() > 0 {

@@ -1,6 +1,9 @@
 //! What every store has to do, as tests of any.
 
-use super::{Charge, Credit, Ended, Idempotency, Lease, NewAccount, NewKey, Op, Outcome, Reader, Refusal, Returned, Settle, Settled, Store, Verification, Writer};
+use super::{
+    Charge, Credit, Ended, Idempotency, Lease, NewAccount, NewKey, Op, Outcome, Reader, Refusal, Returned,
+    Settle, Settled, Store, Verification, Writer,
+};
 use crate::accounts::{AccountId, ApiKey, Grant, KeyHash, KeyId, Slice, Wish};
 use crate::money::MicroCredits;
 use crate::protocol::usage::{Usage, UsageSource};
