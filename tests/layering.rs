@@ -15,7 +15,7 @@ const LINES: [(&str, &[&str]); 4] = [
 ];
 
 /// Who may use what beside it or above it, and why.
-const BESIDE: [(&str, &str, &str); 24] = [
+const BESIDE: &[(&str, &str, &str)] = &[
     (
         "protocol",
         "catalog",
@@ -157,7 +157,7 @@ fn offence_of_place(module: &[String], name: &Name) -> Option<String> {
 }
 
 fn exceptions() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    BESIDE.into_iter()
+    BESIDE.iter().copied()
 }
 
 /// The height of a room's line, the lowest 0.
