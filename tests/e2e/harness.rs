@@ -239,7 +239,9 @@ impl Setup {
         let mut command = Command::new(env!("CARGO_BIN_EXE_freeway"));
         command.arg("serve").arg("--config").arg(&config_file).arg("--data-dir").arg(dir.path().join("data"));
         for listener in ["--listen", "--metrics-listen", "--admin-listen"] {
-            command.args([listener, "127.0.0.1:0"]);
+            if !self.args.iter().any(|argument| argument == listener) {
+                command.args([listener, "127.0.0.1:0"]);
+            }
         }
         // A developer's own provider keys must not add providers.
         command.args(&self.args).env_clear().env("RUST_BACKTRACE", "1");
