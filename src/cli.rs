@@ -1,7 +1,7 @@
 //! The command line: serve, and explain a decision offline.
 
 use crate::catalog::Catalog;
-use crate::config::{Config, Overrides};
+use crate::config::{ADMIN_TOKEN, Config, Overrides};
 use crate::logs::Logs;
 use crate::protocol::inspect::inspect;
 use crate::routing::{self, Condition, Explanation, Inputs};
@@ -117,6 +117,9 @@ fn serve(args: Serve) -> Result<(), Box<dyn Error>> {
             "freeway: {} is open to others, and there are no accounts: whoever connects is served",
             config.listen
         );
+    }
+    if let Some(address) = config.admin_listen.filter(|address| !address.ip().is_loopback()) {
+        println!("freeway: the admin listener {address} is open to others, who need {ADMIN_TOKEN}");
     }
     let ended = Freeway::new(config)?.run(args.upgrade);
     logs.flush();

@@ -5,6 +5,7 @@ use super::idempotency::Replays;
 use super::limit::{MINUTE_KEYS, MINUTE_MS};
 use super::peers::Peers;
 use super::traffic::Traffic;
+use crate::api::Api;
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::limits::SlidingLog;
@@ -26,14 +27,16 @@ pub struct Gateway {
     pub(crate) metrics: Metrics,
     /// Who pays; `None` in open mode.
     pub(crate) ledger: Option<Arc<Ledger>>,
+    /// Calls about accounts.
+    pub(crate) api: Api,
     pub(crate) clock: Clock,
     /// The first look at every provider's list is over.
     pub(crate) ready: AtomicBool,
+    pub(super) traffic: Arc<Traffic>,
     /// Requests of the last minute.
     pub(super) limits: SlidingLog,
     /// Requests that may come again.
     pub(super) replays: Arc<Replays>,
-    pub(super) traffic: Arc<Traffic>,
     pub(super) buffers: Buffers,
     buffered: AtomicUsize,
 }
@@ -55,11 +58,12 @@ impl Gateway {
             peers,
             metrics,
             ledger,
+            api: Api::default(),
             clock: Clock::start(),
             ready: AtomicBool::new(false),
+            traffic: Arc::default(),
             limits: SlidingLog::new(MINUTE_MS, MINUTE_KEYS),
             replays: Arc::default(),
-            traffic: Arc::default(),
             buffers: Buffers::default(),
             buffered: AtomicUsize::new(0),
         }

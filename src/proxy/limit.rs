@@ -55,11 +55,7 @@ impl Visitor {
         session: &Session,
         trusted: &[IpNet],
     ) -> Self {
-        let peer = session.client_addr().and_then(|addr| addr.as_inet()).map(std::net::SocketAddr::ip);
-        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let values = session.req_header().headers.get_all("x-forwarded-for").iter();
-        let forwarded: Vec<&[u8]> = values.map(http::HeaderValue::as_bytes).collect();
-        Self { ledger, caller, address: client_address(peer, &forwarded, trusted) }
+        Self { ledger, caller, address: address_of(session, trusted) }
     }
 
     /// Takes a place in the minute.
@@ -108,6 +104,15 @@ impl Visitor {
     fn key(&self, funded: bool) -> Key {
         if funded { Key::Account(self.caller.wallet.account()) } else { Key::address(self.address) }
     }
+}
+
+/// Where a request comes from, as far as the proxies before us are believed.
+pub(super) fn address_of(session: &Session, trusted: &[IpNet]) -> IpAddr {
+    let peer = session.client_addr().and_then(|addr| addr.as_inet()).map(std::net::SocketAddr::ip);
+    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let values = session.req_header().headers.get_all("x-forwarded-for").iter();
+    let forwarded: Vec<&[u8]> = values.map(http::HeaderValue::as_bytes).collect();
+    client_address(peer, &forwarded, trusted)
 }
 
 /// The day's requests are used up.
@@ -166,6 +171,20 @@ mod tests {
             let headers = error.headers();
             assert_eq!(headers, [("retry-after", expect.to_owned())], "{wait_ms}");
             assert_eq!(quota, Quota { limit: 20, remaining: 0, reset_ms: 5_000 + wait_ms });
+        }
+    }
+
+    #[test]
+    fn whoever_waits_as_long_as_told_is_admitted() {
+        let key = Key::Account(crate::accounts::AccountId::new(1));
+        for (first, second) in [(0, 1), (0, 999), (250, 1_249), (7, 59_999)] {
+            let log = SlidingLog::new(MINUTE_MS, MINUTE_KEYS);
+            assert!(log.admit(key, 1, first).is_ok());
+            let over = log.admit(key, 1, second).expect_err("one a minute");
+            let (error, _) = refused(over, second);
+            let wait_ms = u64::from(error.retry_after_s.expect("a time")) * 1_000;
+            assert!(log.admit(key, 1, second + wait_ms).is_ok(), "{first}, {second}");
+            assert!(wait_ms < over.wait_ms + 1_000, "and not told to wait for nothing");
         }
     }
 

@@ -14,6 +14,8 @@ mod provider_h1;
 mod provider_h2;
 mod script;
 
+mod accounts;
+mod admin;
 mod capped;
 mod clients;
 mod cooldown;
@@ -21,6 +23,7 @@ mod errors;
 mod exhausted;
 mod failover;
 mod forwarding;
+mod generation;
 mod idempotency;
 mod limiting;
 mod limits;

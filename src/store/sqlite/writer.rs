@@ -30,6 +30,20 @@ impl SqliteWriter {
         })
     }
 
+    /// Ends as a killed process does: nothing is given back, the lock file stays, its lock does not.
+    #[cfg(test)]
+    pub(super) fn die(mut self) {
+        self.connection = None;
+        self.lock = None;
+    }
+
+    /// The file may not grow any more, until this connection is given up.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self) {
+        let connection = self.connection.as_ref().expect("nothing has failed");
+        connection.query_row("PRAGMA max_page_count = 1", [], |_| Ok(())).expect("set");
+    }
+
     /// Runs `work` in a transaction that holds the write lock from its beginning.
     fn transact<T>(
         &mut self,
