@@ -53,7 +53,8 @@ fn the_ledger_cannot_be_changed() {
 #[test]
 fn no_balance_goes_below_zero_whatever_the_program_does() {
     let (_folder, store) = fresh();
-    Desk::new(&store).lease(500, 500);
+    let mut desk = Desk::new(&store);
+    desk.lease(500, 500);
     for sql in
         ["balance = -1", "balance = 499", "leased = -1", "leased = balance + 1", "balance = credited + 1"]
     {
