@@ -1,6 +1,8 @@
 //! The one line a request leaves: who ended it and where, by which endpoint, how long, how much.
 //! Never what was asked or answered, and never a key.
 
+use crate::accounts::{AccountId, KeyId};
+use crate::money::MicroCredits;
 use crate::protocol::Dialect;
 use crate::protocol::usage::Usage;
 use std::sync::Arc;
@@ -35,10 +37,23 @@ pub struct Line {
     pub usage: Option<Usage>,
     /// We counted them, not the provider.
     pub estimated: bool,
+    /// Whose request it was; nobody's in open mode.
+    pub payer: Option<Payer>,
+    /// What it was charged, if the ledger did not refuse it later.
+    pub charged: MicroCredits,
     /// Arrival to first meaningful token.
     pub first_token: Option<Duration>,
     /// Arrival to end.
     pub took: Duration,
+}
+
+/// Who pays for a request. Ids only: the key itself is never written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payer {
+    /// The account.
+    pub account: AccountId,
+    /// The key it was asked with.
+    pub key: KeyId,
 }
 
 /// Who ended a request.
@@ -73,6 +88,8 @@ impl Default for Line {
             model: String::new(),
             usage: None,
             estimated: false,
+            payer: None,
+            charged: MicroCredits::ZERO,
             first_token: None,
             took: Duration::ZERO,
         }
@@ -139,6 +156,9 @@ pub fn write(line: &Line) {
         prompt_tokens = usage.prompt_tokens,
         completion_tokens = usage.completion_tokens,
         estimated = line.estimated,
+        charged_ucr = line.charged.get(),
+        account = line.payer.map(|payer| tracing::field::display(payer.account)),
+        key = line.payer.map(|payer| tracing::field::display(payer.key)),
         first_token_us = line.first_token.map_or(0, |d| d.as_micros() as u64),
         took_us = line.took.as_micros() as u64,
     );

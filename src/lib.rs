@@ -10,8 +10,8 @@
 //! | Line | Rooms | What it may do |
 //! |---|---|---|
 //! | start | `main`, `cli`, `server` | Wiring. Knows everything, decides nothing. |
-//! | connect | `proxy`, `services`, `config`, `metrics`, `access_log`, `logs` | All I/O, all clocks, all of Pingora. |
-//! | remember | [`upstream`], `accounts`, [`snapshot`] | Live state: atomics, never waits; the time is an argument. |
+//! | connect | `proxy`, `api`, `store`, `ledger`, `services`, `config`, `metrics`, `access_log`, `logs` | All I/O, all clocks, all of Pingora. |
+//! | remember | [`upstream`], `accounts`, `limits`, [`snapshot`] | Live state: atomics, never waits; the time is an argument. |
 //! | decide | [`money`], [`catalog`], [`protocol`], [`routing`], [`metering`] | Pure: bytes and numbers in, values out. |
 //!
 //! The two lower lines build without the `proxy` feature, with neither Pingora nor a runtime: that is what
@@ -26,7 +26,11 @@
 //! | [`money`] | Credits as integers; a price times tokens, rounded once. |
 //! | [`upstream`] | What is known of each endpoint right now: cooldowns, breaker, speed, what it turned out to lack. |
 //! | [`snapshot`] | Catalog and live state as one request sees them, swapped whole. |
-//! | `accounts` | Where a request is paid for: reserve, post, void. Open mode so far: nobody pays. |
+//! | `accounts` | Who pays: keys, what a request may cost at worst, and reserving it from what is leased. |
+//! | `limits` | Requests by the minute, exactly, for each client address or account. |
+//! | `store` | Accounts, keys, leases and the ledger, behind a trait; SQLite. |
+//! | `ledger` | The way of money through the process: leasing, the one thread that writes, waiting for it. |
+//! | `api` | Signing up, keys, balances, usage; and the operator's side of it. |
 //! | `config` | A TOML file and the environment, parsed once into a value that cannot be wrong. |
 //! | `proxy` | Pingora's hooks, each in its file, and the exchange they move. |
 //! | `services` | What runs beside the requests, one loop a file; and the simulated provider. |
@@ -39,10 +43,11 @@
 //! |---|---|---|---|
 //! | `new_ctx` | `context.rs` | The arrival is noted. | |
 //! | `request_filter` | `local.rs` | The path says which dialect; model lists and health are answered here. | 200, 404, 405 |
+//! | | `identify.rs` | Where there are accounts: the key says who pays. | 401, 503 |
 //! | | `admit.rs` | The body is read whole, within its size, a deadline and the memory set aside for all. | 408, 413, 415, 503 |
 //! | | `admit.rs` | [`protocol::inspect`] finds in one pass what the request needs and where it may be edited. | 400 |
 //! | | `admit.rs` | One [`snapshot::Snapshot`] is taken, and [`routing::plan`] orders the candidates. | 400, 403, 404, 429, 503 |
-//! | | `settle.rs` | `accounts` reserve the worst case. | |
+//! | | `charge.rs` | `ledger` reserves the worst case, from a lease in memory; `limits` count the request. | 402, 429, 503 |
 //! | | `wrapper.rs` | The wrapper takes the place of the client's session. | |
 //! | `upstream_peer` | `forward.rs`, `exchange.rs` | An attempt begins at the next candidate that takes calls; [`protocol::rewrite`] makes its body. | nobody left |
 //! | `upstream_request_filter` | `forward.rs` | A new head, with our key. Nothing of the client's goes out but the rewritten body. | |
@@ -50,7 +55,7 @@
 //! | the wrapper, with the answer | `exchange.rs`, `attempt.rs` | The answer is judged, metered and retold by [`protocol::normalize`]. Nothing is written before the first meaningful token. | a failed attempt |
 //! | the wrapper, while waiting | `wrapper.rs` | The clocks run: first token, silence, the whole request. Comments go out. A client that leaves is seen at once. | a failed attempt |
 //! | `fail_to_connect`, `error_while_proxy` | `failover.rs` | [`routing::verdict`] says what the failure means, [`upstream`] learns from it. Back to `upstream_peer` if nothing was written. | nobody left |
-//! | the wrapper, at the end | `wrapper.rs`, `settle.rs` | Tokens nobody reported are counted, the charge is posted, and only then do the last bytes go out. | |
+//! | the wrapper, at the end | `wrapper.rs`, `settle.rs` | Tokens nobody reported are counted, the charge is posted, and once it is durable the last bytes go out. | |
 //! | `fail_to_proxy` | `reply.rs` | The error, in the caller's dialect; within the stream if that has begun. | 4xx, 5xx |
 //! | `logging` | `wrapper.rs` | The real session is given back, so that its connection can be kept. | |
 //! | `Drop` of the exchange | `settle.rs` | What was not posted is void. Metrics, and the access line. | |
@@ -78,7 +83,8 @@
 //!   prices, or by the key's free tier where `conf/providers.toml` says so.
 //! - **Nothing leaks.** Upstream heads are made anew; downstream heads too. Prompts, answers and keys are in no
 //!   log, metric, error or `Debug`. A provider's words never reach a client as ours.
-//! - **The request path never waits** but for the client and the upstream: it reads one snapshot, writes
+//! - **The request path never waits** but for the client, the upstream, a lease that has run out, and the
+//!   commit before an answer ends: it reads one snapshot, writes
 //!   atomics, and holds the lock of its own exchange for a few instructions. Long bodies and long texts are
 //!   read off the workers.
 //! - **Everything has a bound**: bodies, events, depths, names, candidates, attempts, clocks; each a setting or
@@ -86,6 +92,14 @@
 //! - **Foreign bytes are data.** Parsed strictly, edited only in known spans, otherwise kept byte for byte.
 //!   Nothing a client names is fetched.
 //! - **Settled once.** A request leaves one access line and at most one charge, even through a panic.
+//! - **Money.** Integers only. The store holds balances, an append-only ledger, and what each process has
+//!   leased. Requests reserve from a lease, so no account spends what it does not have, however many requests
+//!   or processes it uses at one time. A charge is at most what was reserved, and its ledger row, the balance
+//!   and the lease change in one transaction. The end of an answer goes out after that: whatever dies, every
+//!   answer whose end was seen is in the ledger exactly once. The leases of a process that died return whole,
+//!   and what it had not finished costs nothing.
+//! - **No money, no service.** While the store fails, new requests get a 503: never a 401, and never a free
+//!   ride. Running answers end, and their charges wait for it.
 //! - **Explainable.** The same facts, snapshot, policy and seed give the same plan, and the explanation comes
 //!   from the function that plans.
 //!
@@ -104,6 +118,10 @@
 //! | the shape of answers | `src/protocol/normalize/` |
 //! | the status and words of an error | `src/protocol/errors/kind.rs` |
 //! | whose tokens count | `src/metering/mod.rs` |
+//! | how much is reserved | `src/accounts/sizing.rs` |
+//! | who is let in | `src/accounts/admission.rs`, `src/limits/` |
+//! | what is stored | `src/store/`: the operations, then each database |
+//! | account and admin paths | `src/api/` |
 //! | paths, model rows, health | `src/proxy/local.rs` |
 //! | headers | `src/proxy/forward.rs` up, `src/proxy/reply.rs` down |
 //! | a setting | `src/config/file.rs`, then the README's table and `conf/single-node.toml`; a test compares them |

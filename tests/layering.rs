@@ -15,7 +15,7 @@ const LINES: [(&str, &[&str]); 4] = [
 ];
 
 /// Who may use what beside it or above it, and why.
-const BESIDE: [(&str, &str, &str); 17] = [
+const BESIDE: [(&str, &str, &str); 19] = [
     (
         "protocol",
         "catalog",
@@ -32,10 +32,13 @@ const BESIDE: [(&str, &str, &str); 17] = [
     ("proxy", "config", "limits and timeouts"),
     ("proxy", "metrics", "requests are counted"),
     ("proxy", "access_log", "requests are written down"),
+    ("limits", "accounts::AccountId", "accounts are limited, too"),
     ("ledger", "store", "charges end up there"),
     ("ledger", "metrics", "commits and charges are counted"),
     ("proxy", "ledger", "requests reserve and post"),
+    ("proxy", "store", "charges and receipts are what the store keeps of them"),
     ("services", "config", "the providers whose lists are read"),
+    ("services", "ledger", "leases are kept in step with other processes"),
     ("services", "proxy", "the loops keep the state fresh that requests decide from"),
 ];
 

@@ -1,9 +1,10 @@
 //! Freeway under load beside a bare Pingora pass-through and the upstream itself, on loopback.
 //!
 //! `cargo bench --bench load` runs everything; after `--`: `--quick`, `--only 1kb,streams`,
-//! `--idle-streams 10000`, `--soak 1000000`. All roles are this one program, started again; client, proxy
+//! `--idle-streams 10000`, `--soak 1000000`, `--accounts`. All roles are this one program, started again; client, proxy
 //! and upstream share the machine, so trust the ratios to the bare proxy, not the absolute figures.
 
+mod accounts;
 mod bare;
 mod client;
 mod mock;
@@ -23,6 +24,7 @@ struct Options {
     only: Vec<String>,
     idle_streams: Option<usize>,
     soak: Option<u64>,
+    accounts: bool,
 }
 
 fn main() -> ExitCode {
@@ -49,22 +51,24 @@ fn main() -> ExitCode {
         match (options.idle_streams, options.soak) {
             (Some(streams), _) => runs::idle_streams(streams).await,
             (_, Some(requests)) => runs::soak(requests).await,
+            _ if options.accounts => accounts::run(options.quick).await,
             _ => runs::all(options.quick, &options.only).await,
         }
     });
     ExitCode::SUCCESS
 }
 
-const USAGE: &str =
-    "options: --quick | --only NAME,… (1kb 32kb 2mb 1kb-c1 32kb-c1 streams) | --idle-streams N | --soak N";
+const USAGE: &str = "options: --quick | --only NAME,… (1kb 32kb 2mb 1kb-c1 32kb-c1 streams) | --idle-streams N | --soak N | --accounts";
 
 fn parse(args: &[String]) -> Result<Options, String> {
-    let mut options = Options { quick: false, only: Vec::new(), idle_streams: None, soak: None };
+    let mut options =
+        Options { quick: false, only: Vec::new(), idle_streams: None, soak: None, accounts: false };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("{arg} needs a value"));
         match arg.as_str() {
             "--bench" => {}
+            "--accounts" => options.accounts = true,
             "--quick" => options.quick = true,
             "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
             "--idle-streams" => options.idle_streams = Some(number(value()?)?),

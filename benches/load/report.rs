@@ -54,6 +54,22 @@ pub(crate) fn case(name: &str, bytes: usize, connections: usize, names: &[&str; 
     }
 }
 
+/// One case for two targets, the second as a ratio to the first.
+pub(crate) fn pair(name: &str, connections: usize, names: [&str; 2], rows: &[Vec<Row>; 2]) {
+    println!("\n{name}, {connections} connections");
+    println!(
+        "{:<10}{:>10}{:>11}{:>11}{:>13}{:>9}{:>9}",
+        "", "per s", "p50 ms", "p99 ms", "CPU s/1000", "per s x", "CPU x"
+    );
+    for (name, own) in names.iter().zip(rows) {
+        let of = |value: fn(&Row) -> f64| median(own.iter().map(value));
+        print!("{name:<10}{:>10.0}{:>11.3}", of(|r| r.per_s), of(|r| r.p50_us) / 1e3);
+        print!("{:>11.3}{:>13.4}", of(|r| r.p99_us) / 1e3, of(|r| r.cpu_s_per_1000));
+        let ratio = |value| ratio(own, &rows[0], value);
+        println!("{:>9.2}{:>9.2}", ratio(|r| r.per_s), ratio(|r| r.cpu_s_per_1000));
+    }
+}
+
 /// Says whether the ceilings are kept.
 pub(crate) fn targets(bare: &[Row], freeway: &[Row], cpu: Option<f64>, p50_us: Option<f64>) {
     let verdict = |reached: f64, target: f64| if reached <= target { "kept" } else { "MISSED" };
@@ -70,7 +86,8 @@ pub(crate) fn targets(bare: &[Row], freeway: &[Row], cpu: Option<f64>, p50_us: O
     }
 }
 
-fn ratio(own: &[Row], bare: &[Row], value: fn(&Row) -> f64) -> f64 {
+/// The median of the rounds' ratios.
+pub(crate) fn ratio(own: &[Row], bare: &[Row], value: fn(&Row) -> f64) -> f64 {
     median(own.iter().zip(bare).map(|(o, b)| value(o) / value(b)))
 }
 

@@ -21,6 +21,12 @@ fn message(role: &str, bytes: usize) -> String {
     format!("{{\"role\":\"{role}\",\"content\":\"{}.\"}}", text.trim_end_matches('\\'))
 }
 
+/// The request with an API key of its own.
+pub(crate) fn with_key(request: &[u8], key: &str) -> Vec<u8> {
+    let at = memchr::memmem::find(request, b"cm_load").expect("every request has a key");
+    [&request[..at], key.as_bytes(), &request[at + b"cm_load".len()..]].concat()
+}
+
 /// A system prompt and a question, about 1 kB.
 pub(crate) fn small(stream: bool) -> Vec<u8> {
     request(stream, &format!("{},{}", message("system", 600), message("user", 280)))

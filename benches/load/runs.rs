@@ -73,7 +73,7 @@ pub(crate) async fn all(quick: bool, only: &[String]) {
     }
 }
 
-async fn measure(
+pub(crate) async fn measure(
     target: &Process,
     request: &Arc<Vec<u8>>,
     connections: usize,

@@ -35,7 +35,8 @@ pub struct Wish {
     pub requests: u32,
     /// The most that may be granted of that day, to all processes together.
     pub day_limit: Option<u32>,
-    /// Requests of another day or tier that go back.
+    /// Requests of another day or tier that go back; taken out when the wish is on its way, since a wish may
+    /// come to nothing.
     pub returned: Slice,
 }
 
@@ -111,9 +112,11 @@ pub fn step(caller: &Arc<Caller>, worst: &Worst, tiers: &Tiers, today: u32, exha
     }
 }
 
-/// What to lease ahead of need, now that the lease has run low; `None` while it has not.
+/// What to lease ahead of need, now that the lease has run low; `None` while it has not, or when there is
+/// nothing to lease.
 pub fn ahead(caller: &Caller, tiers: &Tiers, today: u32) -> Option<Wish> {
-    (caller.wallet.free() < LOW).then(|| wish(caller, tiers, today, MicroCredits::ZERO))
+    (caller.wallet.free() < LOW && caller.wallet.can_grow())
+        .then(|| wish(caller, tiers, today, MicroCredits::ZERO))
 }
 
 /// Asks for `need` and more, and for requests where there are none of this day and tier.
@@ -132,6 +135,9 @@ fn wish(caller: &Caller, tiers: &Tiers, today: u32, need: MicroCredits) -> Wish 
         funded,
         requests: if lacking { slice } else { 0 },
         day_limit,
-        returned: if lacking { wallet.take_slice() } else { Slice::default() },
+        returned: Slice::default(),
     }
 }
+
+#[cfg(test)]
+mod tests;

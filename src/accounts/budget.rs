@@ -55,3 +55,34 @@ impl Budget {
         self.posted.load(Acquire).saturating_add(self.held.load(Acquire))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ucr(amount: i64) -> MicroCredits {
+        MicroCredits::new(amount)
+    }
+
+    #[test]
+    fn what_is_reserved_and_what_is_posted_count_against_the_cap() {
+        let budget = Budget::new(Some(ucr(100)), ucr(30));
+        assert!(budget.hold(ucr(50)) && !budget.hold(ucr(21)));
+        budget.release(ucr(50), Some(ucr(60)));
+        assert_eq!(budget.room(), Some(ucr(40)));
+    }
+
+    #[test]
+    fn without_a_cap_anything_goes() {
+        let budget = Budget::new(None, ucr(30));
+        assert!(budget.hold(ucr(i64::MAX / 2)) && budget.room().is_none());
+    }
+
+    #[test]
+    fn a_cap_that_was_lowered_leaves_no_room() {
+        let budget = Budget::new(Some(ucr(100)), ucr(30));
+        budget.heard(Some(ucr(20)), ucr(10));
+        assert_eq!(budget.room(), Some(ucr(0)));
+        assert!(!budget.hold(ucr(1)));
+    }
+}

@@ -3,7 +3,10 @@
 
 use super::id::AccountId;
 use crate::money::MicroCredits;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Acquire};
+use std::sync::atomic::{
+    AtomicI64, AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
+    Ordering::Release,
+};
 
 /// One account as this process knows it. Every operation is a few atomic instructions.
 #[derive(Debug)]
@@ -13,6 +16,8 @@ pub struct Wallet {
     free: AtomicI64,
     /// The posted balance as last heard.
     balance: AtomicI64,
+    /// What nobody had leased, as last heard.
+    left: AtomicI64,
     /// A [`Slice`], packed.
     requests: AtomicU64,
     /// The day (high half) and its requests (low half) as last heard, ours included.
@@ -70,6 +75,7 @@ impl Wallet {
             account,
             free: AtomicI64::new(0),
             balance: AtomicI64::new(balance.get()),
+            left: AtomicI64::new(0),
             requests: AtomicU64::new(0),
             used: AtomicU64::new(0),
             open: AtomicUsize::new(0),
@@ -94,7 +100,7 @@ impl Wallet {
 
     /// Takes note of the posted balance.
     pub fn heard_balance(&self, balance: MicroCredits) {
-        self.balance.store(balance.get(), std::sync::atomic::Ordering::Release);
+        self.balance.store(balance.get(), Release);
     }
 
     /// The requests of `day` as last heard, those of unused slices of this process left out.
@@ -156,9 +162,15 @@ impl Wallet {
         Slice::unpack(self.requests.swap(0, AcqRel))
     }
 
+    /// Whether the store had more to lease when last asked.
+    pub(super) fn can_grow(&self) -> bool {
+        self.left.load(Acquire) > 0
+    }
+
     /// Adds what a lease brought. Returns a slice of requests that had to make room, to be returned.
     pub fn grant(&self, grant: &Grant) -> Option<Slice> {
         self.heard_balance(grant.balance);
+        self.left.store(grant.left.get(), Release);
         self.used.fetch_max(pack_used(grant.day, grant.day_used), AcqRel);
         self.free.fetch_add(grant.amount.get(), AcqRel);
         if grant.requests == 0 {
@@ -188,12 +200,12 @@ impl Wallet {
 
     /// Notes that it is in use.
     pub fn touch(&self, now_ms: u64) {
-        self.touched_ms.store(now_ms, std::sync::atomic::Ordering::Relaxed);
+        self.touched_ms.store(now_ms, Relaxed);
     }
 
     /// Whether no reservation is open and nobody has used it since `before_ms`.
     pub fn is_idle(&self, before_ms: u64) -> bool {
-        self.open.load(Acquire) == 0 && self.touched_ms.load(std::sync::atomic::Ordering::Relaxed) < before_ms
+        self.open.load(Acquire) == 0 && self.touched_ms.load(Relaxed) < before_ms
     }
 }
 
@@ -203,4 +215,77 @@ fn pack_used(day: u32, used: u32) -> u64 {
 
 fn unpack_used(bits: u64) -> (u32, u32) {
     ((bits >> 32) as u32, bits as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ucr(amount: i64) -> MicroCredits {
+        MicroCredits::new(amount)
+    }
+
+    fn grant(amount: i64, day: u32, requests: u32) -> Grant {
+        let (balance, left) = (ucr(1_000), ucr(1_000 - amount));
+        Grant { amount: ucr(amount), balance, left, day, requests, funded: false, day_used: requests }
+    }
+
+    fn wallet() -> Wallet {
+        Wallet::new(AccountId::new(1), ucr(1_000), 0)
+    }
+
+    #[test]
+    fn only_what_is_leased_can_be_reserved_and_comes_back_but_for_the_charge() {
+        let wallet = wallet();
+        assert!(!wallet.hold(ucr(1)));
+        wallet.grant(&grant(100, 7, 0));
+        assert!(wallet.hold(ucr(60)) && !wallet.hold(ucr(41)));
+        wallet.release(ucr(60), ucr(25));
+        assert_eq!(wallet.free(), ucr(75));
+        assert_eq!(wallet.surrender().0, ucr(75));
+        assert!(wallet.is_empty());
+    }
+
+    #[test]
+    fn many_threads_never_reserve_more_than_there_is() {
+        let wallet = wallet();
+        wallet.grant(&grant(100, 7, 0));
+        let held: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| (0..100).filter(|_| wallet.hold(ucr(3))).count())).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+        });
+        assert_eq!((held, wallet.free()), (33, ucr(1)));
+    }
+
+    #[test]
+    fn requests_belong_to_a_day_and_a_tier() {
+        let wallet = wallet();
+        wallet.grant(&grant(0, 7, 2));
+        assert!(!wallet.take_request(8, false) && !wallet.take_request(7, true));
+        assert!(wallet.take_request(7, false) && wallet.take_request(7, false));
+        assert!(!wallet.take_request(7, false));
+        assert!(wallet.give_back_request(7) && !wallet.give_back_request(6));
+        assert_eq!(wallet.day_used(7), 1);
+    }
+
+    #[test]
+    fn a_slice_of_another_day_makes_room_and_goes_back() {
+        let wallet = wallet();
+        wallet.grant(&grant(0, 7, 5));
+        let displaced = wallet.grant(&grant(0, 8, 3));
+        assert_eq!(displaced, Some(Slice { day: 7, funded: false, left: 5 }));
+        assert_eq!(wallet.grant(&grant(0, 8, 1)), None);
+        assert_eq!(wallet.take_slice().left, 4);
+    }
+
+    #[test]
+    fn a_wallet_in_use_is_not_idle() {
+        let wallet = wallet();
+        wallet.grant(&grant(10, 7, 0));
+        wallet.touch(50);
+        assert!(wallet.is_idle(51) && !wallet.is_idle(50));
+        assert!(wallet.hold(ucr(1)));
+        assert!(!wallet.is_idle(51));
+    }
 }

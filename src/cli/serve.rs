@@ -1,7 +1,7 @@
 //! `serve`: the configuration, a word about it, and the server.
 
 use super::{Source, environment};
-use crate::config::{Config, Overrides};
+use crate::config::{ADMIN_TOKEN, Config, Overrides};
 use crate::logs::Logs;
 use crate::server::Freeway;
 use clap::Args;
@@ -28,6 +28,9 @@ pub(super) struct Serve {
     /// Ask for API keys and charge their accounts.
     #[arg(long)]
     accounts: bool,
+    /// Take over from the process that runs: start this, then send SIGQUIT to that one.
+    #[arg(long)]
+    upgrade: bool,
 }
 
 pub(super) fn serve(args: Serve) -> Result<(), Box<dyn Error>> {
@@ -48,7 +51,10 @@ pub(super) fn serve(args: Serve) -> Result<(), Box<dyn Error>> {
             config.listen
         );
     }
-    let ended = Freeway::new(config)?.run();
+    if let Some(address) = config.admin_listen.filter(|address| !address.ip().is_loopback()) {
+        println!("freeway: the admin listener {address} is open to others, who need {ADMIN_TOKEN}");
+    }
+    let ended = Freeway::new(config)?.run(args.upgrade);
     logs.flush();
     Ok(ended?)
 }

@@ -42,6 +42,7 @@ struct Server {
     tls_key: Option<PathBuf>,
     threads: Option<usize>,
     shutdown_grace_s: u64,
+    upgrade_grace_s: u64,
     max_body_bytes: usize,
     max_buffered_bytes: usize,
     trusted_proxies: Vec<IpNet>,
@@ -58,6 +59,7 @@ impl Default for Server {
             tls_key: None,
             threads: None,
             shutdown_grace_s: 10,
+            upgrade_grace_s: 600,
             max_body_bytes: 32 << 20,
             max_buffered_bytes: 1 << 30,
             trusted_proxies: Vec::new(),
@@ -194,6 +196,7 @@ impl File {
             tls,
             threads: self.server.threads.unwrap_or(cores).max(1),
             shutdown_grace: Duration::from_secs(self.server.shutdown_grace_s),
+            upgrade_grace: Duration::from_secs(self.server.upgrade_grace_s),
             limits: Limits {
                 max_body_bytes: self.server.max_body_bytes,
                 max_buffered_bytes: self.server.max_buffered_bytes,

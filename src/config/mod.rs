@@ -37,6 +37,8 @@ pub struct Config {
     pub threads: usize,
     /// How long running answers may take to end when the process is told to stop.
     pub shutdown_grace: Duration,
+    /// The same for a process that has handed its listeners over to another.
+    pub upgrade_grace: Duration,
     /// Bounds on what clients send.
     pub limits: Limits,
     /// How long to wait for what.

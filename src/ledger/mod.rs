@@ -262,7 +262,8 @@ impl Ledger {
         }
     }
 
-    fn is_retiring(&self) -> bool {
+    /// Whether [`Ledger::retire`] was called.
+    pub fn is_retiring(&self) -> bool {
         self.retiring.load(Ordering::Acquire)
     }
 

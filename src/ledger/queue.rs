@@ -49,6 +49,7 @@ pub(super) struct Queue {
     /// Everything is done.
     idle: Condvar,
     failing: AtomicBool,
+    closed: AtomicBool,
     /// When the batch under way began, ms since [`START`]; 0 for none.
     busy_since_ms: AtomicU64,
 }
@@ -76,11 +77,12 @@ impl Queue {
         self.work.notify_one();
     }
 
-    /// Puts jobs back that failed, before those that came since.
+    /// Puts jobs back that failed, behind those that came since: one that can never succeed must not stand
+    /// in the way of the others, and their order does not matter.
     pub(super) fn put_back(&self, jobs: Vec<Job>) {
         let mut state = self.lock();
         state.taken = 0;
-        jobs.into_iter().rev().for_each(|job| state.jobs.push_front(job));
+        state.jobs.extend(jobs);
     }
 
     /// Waits for jobs, at most `patience`.
@@ -93,7 +95,8 @@ impl Queue {
         if state.jobs.is_empty() {
             return if state.ending { Next::End } else { Next::Nothing };
         }
-        let count = state.jobs.len().min(MAX_BATCH);
+        // One at a time while they fail, so that a bad one is found out.
+        let count = if self.is_failing() { 1 } else { state.jobs.len().min(MAX_BATCH) };
         state.taken = count;
         Next::Batch(state.jobs.drain(..count).collect())
     }
@@ -131,6 +134,7 @@ impl Queue {
             state = self.idle.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.ending = true;
+        self.closed.store(true, Ordering::Release);
         drop(state);
         self.work.notify_one();
         true
@@ -150,7 +154,11 @@ impl Queue {
         self.failing.load(Ordering::Acquire)
     }
 
+    /// Whether what is pushed now is written soon.
     pub(super) fn is_healthy(&self) -> bool {
+        if self.closed.load(Ordering::Acquire) {
+            return false;
+        }
         let since = self.busy_since_ms.load(Ordering::Acquire);
         !self.is_failing() && (since == 0 || elapsed_ms().saturating_sub(since) < HANGS_AFTER_MS)
     }

@@ -15,6 +15,9 @@ pub use super::rope::Rope;
 /// Asks for the token counts of a stream, which OpenAI's API reports on request only.
 const STREAM_OPTIONS: &str = r#"{"include_usage":true}"#;
 
+/// A prompt may have so many times the tokens it is estimated at.
+const PROMPT_MARGIN: u32 = 2;
+
 /// Fields of tool use: all of them go where tools go.
 const TOOL_FIELDS: [Field; 5] =
     [Field::Tools, Field::ToolChoice, Field::ParallelToolCalls, Field::Functions, Field::FunctionCall];
@@ -25,7 +28,18 @@ const COSTLY_FIELDS: [Field; 4] = [Field::Models, Field::Route, Field::Debug, Fi
 
 /// Rewrites a body for one attempt. `facts` must be those of this very body.
 pub fn rewrite(body: &Bytes, facts: &RequestFacts, endpoint: &Endpoint) -> Rope {
-    let attempt = Attempt { body, facts, endpoint };
+    rewrite_within(body, facts, endpoint, None)
+}
+
+/// The same, asking for at most `output_limit` tokens where the client set no limit of its own.
+pub fn rewrite_within(
+    body: &Bytes,
+    facts: &RequestFacts,
+    endpoint: &Endpoint,
+    output_limit: Option<u32>,
+) -> Rope {
+    let output_limit = output_limit.filter(|_| facts.requirements.max_output_tokens.is_none());
+    let attempt = Attempt { body, facts, endpoint, output_limit };
     let edits = &facts.edits;
     let inside = edits.object_start + 1;
     let mut out = Splicer::new(body);
@@ -58,9 +72,9 @@ pub fn rewrite(body: &Bytes, facts: &RequestFacts, endpoint: &Endpoint) -> Rope 
             }
         }
     }
-    for (field, value) in attempt.additions() {
+    for (name, value) in attempt.additions() {
         let comma = if empty { "" } else { "," };
-        out.put(format!("{comma}\"{}\":{value}", field.name()).as_bytes());
+        out.put(format!("{comma}{}:{value}", json_string(&name)).as_bytes());
         empty = false;
     }
     out.keep(end, body.len() as u32);
@@ -86,6 +100,8 @@ struct Attempt<'a> {
     body: &'a [u8],
     facts: &'a RequestFacts,
     endpoint: &'a Endpoint,
+    /// Tokens the answer may have; the client said nothing on it.
+    output_limit: Option<u32>,
 }
 
 impl<'a> Attempt<'a> {
@@ -110,12 +126,39 @@ impl<'a> Attempt<'a> {
     }
 
     /// Members to be added at the end.
-    fn additions(&self) -> impl Iterator<Item = (Field, Cow<'static, str>)> {
+    fn additions(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'static, str>)> {
         let no_stream_options = self.endpoint.provider.profile.no_stream_options;
-        let model = || json_string(&self.endpoint.upstream_model).into();
-        let model = (!self.has(Field::Model)).then(|| (Field::Model, model()));
+        let model = || (Field::Model.name().into(), json_string(&self.endpoint.upstream_model).into());
+        let model = (!self.has(Field::Model)).then(model);
         let usage = self.facts.stream && !no_stream_options && !self.has(Field::StreamOptions);
-        model.into_iter().chain(usage.then_some((Field::StreamOptions, STREAM_OPTIONS.into())))
+        let usage = usage.then(|| (Field::StreamOptions.name().into(), STREAM_OPTIONS.into()));
+        model.into_iter().chain(usage).chain(self.limit())
+    }
+
+    /// The output limit, by the provider's name for it. Left out where the model knows none, and where the
+    /// answer might not fit beside the prompt: servers refuse such a request, and would have ended the
+    /// answer with their window anyway.
+    fn limit(&self) -> Option<(Cow<'a, str>, Cow<'static, str>)> {
+        let limit = self.output_limit?;
+        let Endpoint { model, provider, .. } = self.endpoint;
+        let limit = limit.min(model.max_output_tokens.unwrap_or(u32::MAX));
+        let can = |capability| model.capabilities.contains(capability);
+        let prompt = self.facts.requirements.prompt_tokens.saturating_mul(PROMPT_MARGIN);
+        let fits = limit.saturating_add(prompt) <= model.context_tokens.unwrap_or(u32::MAX);
+        if !fits || !(can(Capability::MaxTokens) || can(Capability::MaxCompletionTokens)) {
+            return None;
+        }
+        let ours = match provider.profile.output_limit {
+            OutputLimitField::AsSent | OutputLimitField::MaxTokens => Field::MaxTokens.name(),
+            OutputLimitField::MaxCompletionTokens => Field::MaxCompletionTokens.name(),
+        };
+        let stripped = provider.profile.strip.iter().any(|name| name == ours);
+        let name = self.theirs(ours).unwrap_or(ours);
+        let taken = self.facts.edits.members.iter().any(|member| {
+            let theirs = member.name(self.body);
+            !self.is_unwanted(member, &theirs) && self.wire_name(member) == name
+        });
+        (!stripped && !taken).then(|| (name.into(), limit.to_string().into()))
     }
 
     fn is_unwanted(&self, member: &Member, name: &str) -> bool {

@@ -1,16 +1,15 @@
 //! The way in: from a request line to an exchange that can be forwarded, or to an answer of our own.
 
 use super::context::{Answered, Context, Stage};
-use super::exchange::{Job, Shared};
+use super::exchange::Shared;
 use super::gateway::{Buffered, Gateway};
+use super::limit::Visitor;
 use super::local::{self, Route};
-use super::{no_route, reply, wrapper};
+use super::prepare::{Asked, Prepared, prepare};
+use super::{identify, reply, wrapper};
+use crate::access_log::{Ended, Payer};
 use crate::protocol::Dialect;
 use crate::protocol::errors::{ApiError, ErrorKind};
-use crate::protocol::facts::RequestFacts;
-use crate::protocol::inspect::{Invalid, inspect};
-use crate::protocol::normalize::ReplyShape;
-use crate::routing::{self, Inputs};
 use bytes::Bytes;
 use pingora::Result;
 use pingora::proxy::Session;
@@ -18,10 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// Larger bodies are inspected off the worker thread. Below, handing the body to another thread and
-/// its cache costs more than the pass: `benches/inspect.rs` has 0.2 ms for an image of 2 MB and 2 ms
-/// for text of this length.
-const INSPECT_INLINE_BYTES: usize = 3 << 20;
 /// Set aside for a body of unknown length before it is read.
 const UNKNOWN_BODY_BYTES: usize = 64 * 1024;
 /// After an early refusal the rest of an upload is read this long, so that the refusal arrives.
@@ -33,86 +28,80 @@ pub(super) async fn admit(
     session: &mut Session,
     context: &mut Context,
 ) -> Result<bool> {
+    if gateway.traffic.is_leaving() {
+        session.set_keepalive(None);
+    }
     let route = local::route(session.req_header());
     let id = generation_id(gateway.clock.now_ms());
     let Route::Chat(dialect) = route else {
         discard_small_body(gateway, session).await?;
         let (dialect, status) = local::answer(gateway, session, route, &id).await?;
-        context.stage = Stage::Answered(Answered { id, dialect, chat: false, status });
+        let ended = Ended::Router;
+        context.stage = Stage::Answered(Answered { id, dialect, chat: false, status, ended, payer: None });
         return Ok(true);
     };
-    match prepare(gateway, session, dialect, &id, context.arrived).await? {
-        Ok((job, buffered)) => {
-            let shared = Shared::new(job);
-            wrapper::install(session, &shared);
-            context.stage = Stage::Forwarding { shared, _buffered: buffered };
-            Ok(false)
-        }
-        Err(error) => {
-            reply::respond_error(session, dialect, &id, &error).await?;
-            drain(session).await;
-            let status = error.status();
-            context.stage = Stage::Answered(Answered { id, dialect, chat: true, status });
-            Ok(true)
-        }
-    }
+    chat(gateway, session, context, dialect, id).await
 }
 
-async fn prepare(
+async fn chat(
     gateway: &Arc<Gateway>,
     session: &mut Session,
+    context: &mut Context,
     dialect: Dialect,
-    id: &str,
-    arrived: Instant,
-) -> Result<Result<(Job, Buffered), Box<ApiError>>> {
+    id: String,
+) -> Result<bool> {
+    let (visitor, prepared) = match visitor(gateway, session).await {
+        Ok(visitor) => {
+            let asked = Asked { dialect, id: &id, arrived: context.arrived, visitor: visitor.as_ref() };
+            let prepared = prepare(gateway, session, &asked).await?;
+            (visitor, prepared)
+        }
+        Err(error) => {
+            discard_small_body(gateway, session).await?;
+            (None, Prepared::Refused(error, None))
+        }
+    };
+    let quota = || visitor.as_ref()?.quota(&gateway.limits, gateway.clock.now_ms());
+    let (status, ended) = match prepared {
+        Prepared::Forward(job, admitted, buffered) => {
+            let shared = Shared::new(*job, admitted);
+            wrapper::install(session, &shared);
+            context.stage = Stage::Forwarding { shared, _buffered: buffered };
+            return Ok(false);
+        }
+        Prepared::Again(kept) => {
+            reply::respond_again(session, &id, &kept, quota()).await?;
+            (200, Ended::Complete)
+        }
+        Prepared::Refused(error, told) => {
+            reply::respond_error_within(session, dialect, &id, &error, told.or_else(quota)).await?;
+            drain(session).await;
+            (error.status(), Ended::Router)
+        }
+    };
+    let payer = visitor.map(|v| Payer { account: v.caller.wallet.account(), key: v.caller.key });
+    context.stage = Stage::Answered(Answered { id, dialect, chat: true, status, ended, payer });
+    Ok(true)
+}
+
+/// Who asks, and from where; nobody in open mode.
+async fn visitor(gateway: &Gateway, session: &Session) -> Result<Option<Visitor>, Box<ApiError>> {
+    let Some((ledger, caller)) = identify::identify(gateway, session.req_header()).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Visitor::new(ledger, caller, session, &gateway.config.trusted_proxies)))
+}
+
+/// The request's body, if there is one to be read.
+pub(super) async fn body(
+    gateway: &Arc<Gateway>,
+    session: &mut Session,
+) -> Result<Result<(Bytes, Buffered), Box<ApiError>>> {
     if let Err(error) = check_content_type(session) {
         discard_small_body(gateway, session).await?;
         return Ok(Err(error));
     }
-    let (body, buffered) = match read_body(gateway, session).await? {
-        Ok(read) => read,
-        Err(error) => return Ok(Err(error)),
-    };
-    let body_read = Instant::now();
-    let facts = match inspect_body(&body).await {
-        Ok(facts) => facts,
-        Err(invalid) => return Ok(Err(Box::new(invalid_request(invalid)))),
-    };
-    let snapshot = gateway.snapshot.load_full();
-    let now_ms = gateway.clock.ms_at(body_read);
-    let condition = |position: usize| snapshot.condition(position, now_ms);
-    let config = &gateway.config;
-    let inputs = Inputs {
-        facts: &facts,
-        classification: routing::classify(&body, &facts.features),
-        catalog: &snapshot.catalog,
-        condition: &condition,
-        policy: &config.policy,
-        seed: config.seed,
-    };
-    let plan = match routing::plan(&inputs) {
-        Ok(plan) => plan,
-        Err(no_route) => return Ok(Err(Box::new(no_route::api_error(&no_route)))),
-    };
-    let wants_metadata =
-        |name: &str| session.get_header(name).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"enabled"));
-    let metadata =
-        wants_metadata("x-openrouter-metadata") || wants_metadata("x-openrouter-experimental-metadata");
-    let shape = ReplyShape { dialect, stream: facts.stream, include_usage: facts.include_usage };
-    let job = Job {
-        gateway: Arc::clone(gateway),
-        snapshot,
-        facts,
-        body,
-        plan,
-        shape,
-        id: id.to_owned(),
-        created: now_ms / 1000,
-        metadata,
-        arrived,
-        body_read,
-    };
-    Ok(Ok((job, buffered)))
+    read_body(gateway, session).await
 }
 
 fn check_content_type(session: &Session) -> Result<(), Box<ApiError>> {
@@ -203,17 +192,6 @@ async fn drain(session: &mut Session) {
     }
 }
 
-async fn inspect_body(body: &Bytes) -> Result<RequestFacts, Invalid> {
-    if body.len() <= INSPECT_INLINE_BYTES {
-        return inspect(body);
-    }
-    let shared = body.clone();
-    match tokio::task::spawn_blocking(move || inspect(&shared)).await {
-        Ok(facts) => facts,
-        Err(_) => inspect(body),
-    }
-}
-
 fn generation_id(now_ms: u64) -> String {
     const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut id = format!("gen-{}-", now_ms / 1000);
@@ -231,12 +209,4 @@ fn too_large(limit: usize) -> ApiError {
 fn no_room() -> ApiError {
     ApiError::new(ErrorKind::Unavailable, "too many large requests at once; try again in a moment")
         .retry_after_s(1)
-}
-
-fn invalid_request(invalid: Invalid) -> ApiError {
-    let error = ApiError::new(ErrorKind::InvalidRequest, invalid.message);
-    match invalid.param {
-        Some(param) => error.param(param),
-        None => error,
-    }
 }

@@ -1,12 +1,13 @@
 //! One try at one endpoint: the body it is sent, and what becomes of its answer.
 
+use super::cap::Cap;
 use super::exchange::Job;
 use super::failover::Failure;
 use crate::catalog::Endpoint;
 use crate::config::Timeouts;
+use crate::metering::Meter;
 use crate::protocol::normalize::{Fault, MAX_BODY, Progress, Reply};
-use crate::protocol::rewrite::Rope;
-use crate::protocol::rewrite::rewrite;
+use crate::protocol::rewrite::{Rope, rewrite_within};
 use crate::upstream::InFlight;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -22,6 +23,8 @@ const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 pub(super) enum Flow {
     /// More is to come.
     More,
+    /// More has come than may go out unseen: what was delivered has to be counted first.
+    Check,
     /// It is whole.
     Complete,
 }
@@ -55,6 +58,10 @@ pub(super) struct Attempt {
     /// Anything at all came last.
     last_read: Instant,
     streams: bool,
+    /// The limit of what goes out, where it is paid for.
+    cap: Option<Cap>,
+    /// What has arrived and waits for a count.
+    backlog: Vec<HttpTask>,
     rope: Rope,
     position: usize,
     incoming: Incoming,
@@ -63,9 +70,19 @@ pub(super) struct Attempt {
 impl Attempt {
     pub(super) fn new(job: &Job, endpoint: Arc<Endpoint>, guard: InFlight, now: Instant) -> Self {
         let identity = super::reply::identity(&job.id, job.created, Some(&endpoint));
+        let mut reply = Reply::new(Arc::new(identity), job.shape);
+        if job.facts.features.attachments > 0 {
+            reply.prompt_has_media();
+        }
+        if job.fit.is_some() {
+            reply.keep_end_back();
+        }
+        let limit = job.fit.map(|fit| fit.max_output_tokens);
         Self {
-            rope: rewrite(&job.body, &job.facts, &endpoint),
-            reply: Reply::new(Arc::new(identity), job.shape),
+            rope: rewrite_within(&job.body, &job.facts, &endpoint, limit),
+            reply,
+            cap: limit.filter(|_| job.shape.stream).map(|limit| Cap::new(limit, job.facts.choices)),
+            backlog: Vec::new(),
             endpoint,
             guard,
             started: now,
@@ -122,7 +139,8 @@ impl Attempt {
         out: &mut Vec<u8>,
     ) -> Result<Flow, Failure> {
         self.last_read = now;
-        for task in tasks {
+        let mut tasks = tasks.into_iter();
+        while let Some(task) = tasks.next() {
             let flow = match task {
                 HttpTask::Header(head, _) if head.status.is_informational() => Flow::More,
                 HttpTask::Header(head, end) => {
@@ -130,7 +148,7 @@ impl Attempt {
                     if end { self.end(out)? } else { Flow::More }
                 }
                 HttpTask::Body(data, end) | HttpTask::UpgradedBody(data, end) => {
-                    let flow = self.data(data.as_deref().unwrap_or_default(), now, out)?;
+                    let flow = self.data(data.unwrap_or_default(), end, now, out)?;
                     match flow {
                         Flow::More if end => self.end(out)?,
                         flow => flow,
@@ -139,12 +157,31 @@ impl Attempt {
                 HttpTask::Trailer(_) | HttpTask::Done => self.end(out)?,
                 HttpTask::Failed(_) => self.broken(out)?,
             };
-            if matches!(flow, Flow::Complete) {
-                self.first_token.get_or_insert(now);
-                return Ok(Flow::Complete);
+            match flow {
+                Flow::More => {}
+                Flow::Check => {
+                    self.backlog.extend(tasks);
+                    return Ok(Flow::Check);
+                }
+                Flow::Complete => {
+                    self.first_token.get_or_insert(now);
+                    return Ok(Flow::Complete);
+                }
             }
         }
         Ok(Flow::More)
+    }
+
+    /// What has arrived and was not taken in since.
+    pub(super) fn take_backlog(&mut self) -> Vec<HttpTask> {
+        std::mem::take(&mut self.backlog)
+    }
+
+    /// The text delivered so far has this many tokens. Those to bill if that is too many: the answer ends.
+    pub(super) fn is_over(&mut self, counted: Option<u32>) -> Option<u32> {
+        let meter = self.reply.meter();
+        let tokens = meter.delivered_tokens(counted);
+        self.cap.as_mut()?.counted(tokens, meter)
     }
 
     fn head(&mut self, head: &ResponseHeader) {
@@ -161,7 +198,7 @@ impl Attempt {
         };
     }
 
-    fn data(&mut self, data: &[u8], now: Instant, out: &mut Vec<u8>) -> Result<Flow, Failure> {
+    fn data(&mut self, data: Bytes, end: bool, now: Instant, out: &mut Vec<u8>) -> Result<Flow, Failure> {
         match &mut self.incoming {
             Incoming::Nothing => Ok(Flow::More),
             Incoming::Refusal { body, .. } => {
@@ -173,18 +210,30 @@ impl Attempt {
                 if body.len() + data.len() > MAX_BODY {
                     return Err(Failure::Fault(Fault::TooLong));
                 }
-                body.extend_from_slice(data);
+                body.extend_from_slice(&data);
                 Ok(Flow::More)
             }
-            Incoming::Events => match self.reply.sse(data, out).map_err(Failure::Fault)? {
-                Progress::Held => Ok(Flow::More),
-                Progress::Committed => {
-                    self.first_token.get_or_insert(now);
-                    Ok(Flow::More)
-                }
-                Progress::Finished => self.end(out),
-            },
+            Incoming::Events => self.events(&data, end, now, out),
         }
+    }
+
+    fn events(&mut self, data: &Bytes, end: bool, now: Instant, out: &mut Vec<u8>) -> Result<Flow, Failure> {
+        let is_due = |meter: &Meter| self.cap.as_ref().is_some_and(|cap| cap.is_due(meter));
+        let mut rest = &data[..];
+        match self.reply.sse_until(&mut rest, out, is_due).map_err(Failure::Fault)? {
+            Progress::Finished => return self.end(out),
+            Progress::Held => return Ok(Flow::More),
+            Progress::Committed => {}
+        }
+        self.first_token.get_or_insert(now);
+        let is_due = self.cap.as_ref().is_some_and(|cap| cap.is_due(self.reply.meter()));
+        if !is_due {
+            return Ok(Flow::More);
+        }
+        if !rest.is_empty() || end {
+            self.backlog.push(HttpTask::Body(Some(data.slice_ref(rest)), end));
+        }
+        Ok(Flow::Check)
     }
 
     fn end(&mut self, out: &mut Vec<u8>) -> Result<Flow, Failure> {

@@ -2,6 +2,8 @@
 
 use super::exchange::Shared;
 use super::gateway::Buffered;
+use super::traffic::Visit;
+use crate::access_log::{Ended, Payer};
 use crate::protocol::Dialect;
 use tokio::time::Instant;
 
@@ -9,6 +11,8 @@ use tokio::time::Instant;
 pub struct Context {
     pub(super) arrived: Instant,
     pub(super) stage: Stage,
+    /// Dropped last: then the request has ended.
+    _visit: Visit,
 }
 
 /// How far a request has come. Each stage owns what is known by then.
@@ -25,15 +29,19 @@ pub(super) enum Stage {
 pub(super) struct Answered {
     pub(super) id: String,
     pub(super) dialect: Dialect,
-    /// It was a chat request that was refused, and not one for models or health.
+    /// It was a chat request, and not one for models or health.
     pub(super) chat: bool,
     /// 0 when the client was gone.
     pub(super) status: u16,
+    /// We did, unless the answer was one given before.
+    pub(super) ended: Ended,
+    /// Who asked, where that is known.
+    pub(super) payer: Option<Payer>,
 }
 
 impl Context {
-    pub(super) fn new() -> Self {
-        Self { arrived: Instant::now(), stage: Stage::Arrived }
+    pub(super) fn new(visit: Visit) -> Self {
+        Self { arrived: Instant::now(), stage: Stage::Arrived, _visit: visit }
     }
 
     /// The exchange, once the request is being forwarded.

@@ -4,16 +4,21 @@
 //! held across an await.
 
 use super::attempt::{Attempt, Flow};
+use super::charge::Admitted;
 use super::failover::{self, Failure, Tried};
 use super::gateway::Gateway;
+use super::limit::Quota;
 use super::reply;
 use super::settle::Settlement;
+use crate::accounts::Fit;
 use crate::catalog::Endpoint;
+use crate::ledger::Posting;
 use crate::protocol::facts::RequestFacts;
 use crate::protocol::normalize::{Identity, ReplyShape};
 use crate::routing::verdict::Refusal;
 use crate::routing::{Availability, Candidate, RoutePlan};
 use crate::snapshot::Snapshot;
+use crate::store::Settled;
 use bytes::Bytes;
 use pingora::Error;
 use pingora::http::ResponseHeader;
@@ -39,6 +44,10 @@ pub(super) struct Job {
     pub(super) created: u64,
     /// The caller asked for `openrouter_metadata`.
     pub(super) metadata: bool,
+    /// The limit of the answer that is paid for; none in open mode.
+    pub(super) fit: Option<Fit>,
+    /// Where its caller stands.
+    pub(super) quota: Option<Quota>,
     pub(super) arrived: Instant,
     /// When the last byte of the request's body had been read.
     pub(super) body_read: Instant,
@@ -50,6 +59,8 @@ pub(super) enum Step {
     Wait,
     /// Write these bytes of the answer.
     Write(Vec<u8>),
+    /// Write these, count what was delivered, and go on with what has arrived or end the answer.
+    Check(Vec<u8>),
     /// The upstream's answer is whole: write these, settle, write the rest and the end.
     Finish(Vec<u8>),
     /// Write these last bytes, if any, then fail.
@@ -87,10 +98,10 @@ pub(super) struct Exchange {
 pub(super) struct Shared(Arc<Mutex<Exchange>>);
 
 impl Shared {
-    pub(super) fn new(job: Job) -> Self {
+    pub(super) fn new(job: Job, admitted: Option<Admitted>) -> Self {
         let exchange = Exchange {
             last_write: job.body_read,
-            settlement: Settlement::new(&job),
+            settlement: Settlement::new(&job, admitted),
             job,
             tried: Vec::new(),
             attempt: None,
@@ -265,9 +276,33 @@ impl Exchange {
                 self.committed = true;
                 Step::Write(out)
             }
+            Ok(Flow::Check) => {
+                self.committed = true;
+                Step::Check(out)
+            }
             Ok(Flow::Complete) => Step::Finish(out),
             Err(failure) => self.fail(failure, out),
         }
+    }
+
+    /// Goes on with what arrived before the count.
+    pub(super) fn resume(&mut self, now: Instant) -> Step {
+        let backlog = self.attempt.as_mut().map(Attempt::take_backlog).unwrap_or_default();
+        self.absorb(backlog, now)
+    }
+
+    /// The text delivered so far.
+    pub(super) fn delivered_text(&self) -> String {
+        self.attempt.as_ref().map(|attempt| attempt.reply.meter().text().to_owned()).unwrap_or_default()
+    }
+
+    /// That text has this many tokens. The rest of the answer, where that is its end.
+    pub(super) fn counted(&mut self, tokens: Option<u32>) -> Option<Vec<u8>> {
+        let attempt = self.attempt.as_mut()?;
+        let billed = attempt.is_over(tokens)?;
+        let mut out = Vec::new();
+        attempt.reply.cut(billed, &mut out);
+        Some(out)
     }
 
     fn fail(&mut self, failure: Failure, mut out: Vec<u8>) -> Step {
@@ -291,14 +326,21 @@ impl Exchange {
         self.attempt.as_ref().and_then(|a| a.reply.meter().pending_text()).map(str::to_owned)
     }
 
-    /// Settles the finished answer and appends what its client gets last.
-    pub(super) fn finish(&mut self, counted: Option<u32>, mut out: Vec<u8>) -> Vec<u8> {
+    /// Measures the finished answer and posts its charge; nothing is waited for in open mode.
+    pub(super) fn post(&mut self, counted: Option<u32>) -> Option<Posting> {
+        self.settlement.post(&self.job, self.attempt.as_ref()?, counted)
+    }
+
+    /// Settles the finished answer and appends what its client gets last. `settled`: what the charge came
+    /// to, unless that is late.
+    pub(super) fn finish(&mut self, settled: Option<Settled>, mut out: Vec<u8>) -> Vec<u8> {
         if let Some(mut attempt) = self.attempt.take() {
-            let bill = self.settlement.post(&self.job, &attempt, counted);
+            let bill = self.settlement.bill(settled);
             let metadata =
                 self.job.metadata.then(|| reply::metadata(&self.job, &self.tried, Some(&attempt.endpoint)));
             attempt.reply.finish(&bill, metadata.as_deref(), &mut out);
             self.attempt = Some(attempt);
+            self.settlement.keep_answer(&self.job, &out);
         }
         self.committed = true;
         self.done = true;
@@ -322,7 +364,8 @@ impl Exchange {
         }
         let endpoint = self.attempt.as_ref().map(|a| a.endpoint.as_ref());
         let length = if self.streams() { None } else { whole };
-        Some(reply::success_head(&self.job, endpoint, self.tried.len() + 1, h2, length))
+        let credits = if self.streams() { None } else { self.settlement.receipt() };
+        Some(reply::success_head(&self.job, endpoint, self.tried.len() + 1, credits, h2, length))
     }
 
     /// Bytes have gone out.

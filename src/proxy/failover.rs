@@ -24,6 +24,8 @@ pub(super) const SPENT: ErrorType = ErrorType::new("NoCandidateLeft");
 pub(super) const FAILED: ErrorType = ErrorType::new("AttemptFailed");
 /// One of our clocks ran out.
 pub(super) const CLOCK: ErrorType = ErrorType::new("ClockRanOut");
+/// The answer has its length; whatever else the upstream has is not wanted.
+pub(super) const CUT: ErrorType = ErrorType::new("AnswerCut");
 
 /// Why an attempt failed.
 pub(super) enum Failure {
@@ -180,6 +182,8 @@ pub(super) fn on_proxy_error(exchange: &mut Exchange, mut error: Box<Error>, reu
     let now = Instant::now();
     let stale = reused && matches!(error.retry, RetryType::ReusedOnly) && exchange.failure.is_none();
     let retry = match exchange.failure.take() {
+        // What becomes of connections after a whole answer is nobody's failure.
+        _ if exchange.settlement.delivered => false,
         Some(failure) => {
             error.esource = ErrorSource::Upstream;
             conclude(exchange, failure, now)
@@ -221,7 +225,7 @@ pub(super) fn conclude(exchange: &mut Exchange, failure: Failure, now: Instant) 
     let gateway = Arc::clone(&exchange.job.gateway);
     gateway.metrics.attempts.with_label_values(&[&*endpoint.key, reason.name()]).inc();
     let (tried, committed) = (exchange.tried.len() + 1, exchange.committed());
-    exchange.settlement.failed(&attempt, reason, committed);
+    exchange.settlement.failed(&exchange.job, &attempt, reason, committed);
     exchange.tried.push(Tried {
         status: if let Failure::Refused { status, .. } = failure { Some(status) } else { None },
         took: now - attempt.started,

@@ -1,9 +1,13 @@
 //! What every request of a process shares.
 
 use super::buffers::Buffers;
+use super::idempotency::Replays;
+use super::limit::{MINUTE_KEYS, MINUTE_MS};
 use super::peers::Peers;
+use super::traffic::Traffic;
 use crate::config::Config;
 use crate::ledger::Ledger;
+use crate::limits::SlidingLog;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
 use crate::upstream::Pool;
@@ -25,6 +29,11 @@ pub struct Gateway {
     pub(crate) clock: Clock,
     /// The first look at every provider's list is over.
     pub(crate) ready: AtomicBool,
+    pub(super) traffic: Arc<Traffic>,
+    /// Requests of the last minute.
+    pub(super) limits: SlidingLog,
+    /// Requests that may come again.
+    pub(super) replays: Arc<Replays>,
     pub(super) buffers: Buffers,
     buffered: AtomicUsize,
 }
@@ -48,6 +57,9 @@ impl Gateway {
             ledger,
             clock: Clock::start(),
             ready: AtomicBool::new(false),
+            traffic: Arc::default(),
+            limits: SlidingLog::new(MINUTE_MS, MINUTE_KEYS),
+            replays: Arc::default(),
             buffers: Buffers::default(),
             buffered: AtomicUsize::new(0),
         }
@@ -56,6 +68,11 @@ impl Gateway {
     /// The configuration it runs with.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The requests under way.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     /// Its clock.

@@ -7,22 +7,29 @@
 mod admit;
 mod attempt;
 mod buffers;
+mod cap;
+mod charge;
 mod context;
 mod exchange;
 mod failover;
 mod forward;
 mod gateway;
+mod idempotency;
 mod identify;
+mod limit;
 mod local;
 mod no_route;
 mod peers;
+mod prepare;
 mod reply;
 mod settle;
+mod traffic;
 mod wrapper;
 
 pub use context::Context;
 pub use gateway::{Clock, Gateway};
 pub use peers::Peers;
+pub use traffic::Traffic;
 
 use async_trait::async_trait;
 use context::Stage;
@@ -50,7 +57,7 @@ impl ProxyHttp for FreewayProxy {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context::new()
+        Context::new(self.0.traffic.enter())
     }
 
     /// None: compression and retries do not go together, and API answers are not compressed.

@@ -3,8 +3,12 @@
 use super::context::{Answered, Context, Stage};
 use super::exchange::{Exchange, Job};
 use super::failover::{Failure, Reason, Tried};
+use super::idempotency::Kept;
+use super::limit::Quota;
 use super::wrapper;
+use crate::access_log::Ended;
 use crate::catalog::Endpoint;
+use crate::money::MicroCredits;
 use crate::protocol::Dialect;
 use crate::protocol::errors::{ApiError, ErrorKind, PreviousError};
 use crate::protocol::normalize::{Identity, Reply};
@@ -34,17 +38,17 @@ pub(super) fn identity(id: &str, created: u64, endpoint: Option<&Endpoint>) -> I
 }
 
 /// The head of a success: ours alone, nothing of the upstream's head is passed on. `length` is
-/// known for bodies written in one piece.
+/// known for bodies written in one piece, `credits` (charged and left) once the charge is posted.
 pub(super) fn success_head(
     job: &Job,
     endpoint: Option<&Endpoint>,
     attempts: usize,
+    credits: Option<(MicroCredits, MicroCredits)>,
     h2: bool,
     length: Option<usize>,
 ) -> Box<ResponseHeader> {
     let mut head = empty_head(200);
-    let content_type = if job.shape.stream { "text/event-stream; charset=utf-8" } else { "application/json" };
-    set(&mut head, "content-type", content_type);
+    set(&mut head, "content-type", content_type(job.shape.stream));
     set(&mut head, "cache-control", "no-cache");
     set(&mut head, "x-request-id", &job.id);
     set(&mut head, "x-generation-id", &job.id);
@@ -56,12 +60,27 @@ pub(super) fn success_head(
         set(&mut head, "x-freeway-provider", &endpoint.provider.slug);
         set(&mut head, "x-freeway-attempts", &attempts.to_string());
     }
+    for (name, value) in job.quota.iter().flat_map(Quota::headers) {
+        set(&mut head, name, &value);
+    }
+    if let Some(fit) = job.fit.filter(|fit| fit.clamped) {
+        set(&mut head, "x-max-tokens-clamped", &fit.max_output_tokens.to_string());
+    }
+    if let Some((charged, left)) = credits {
+        set(&mut head, "x-credits-charged", &charged.to_string());
+        set(&mut head, "x-credits-remaining", &left.to_string());
+    }
     match length {
         Some(length) => set(&mut head, "content-length", &length.to_string()),
         None if !h2 => set(&mut head, "transfer-encoding", "chunked"),
         None => {}
     }
     Box::new(head)
+}
+
+/// What an answer is, streamed or whole.
+pub(super) const fn content_type(streamed: bool) -> &'static str {
+    if streamed { "text/event-stream; charset=utf-8" } else { "application/json" }
 }
 
 fn empty_head(status: u16) -> ResponseHeader {
@@ -83,8 +102,34 @@ pub(super) async fn respond_json(
     headers: &[(&'static str, String)],
     body: Vec<u8>,
 ) -> Result<()> {
+    respond(session, status, content_type(false), headers, Bytes::from(body)).await
+}
+
+/// Gives an answer that was given before.
+pub(super) async fn respond_again(
+    session: &mut Session,
+    id: &str,
+    kept: &Kept,
+    quota: Option<Quota>,
+) -> Result<()> {
+    let mut headers = vec![
+        ("x-request-id", id.to_owned()),
+        ("x-generation-id", kept.id.clone()),
+        ("idempotent-replayed", "true".to_owned()),
+    ];
+    headers.extend(quota.iter().flat_map(Quota::headers));
+    respond(session, 200, kept.content_type, &headers, kept.body.clone()).await
+}
+
+async fn respond(
+    session: &mut Session,
+    status: u16,
+    content_type: &str,
+    headers: &[(&'static str, String)],
+    body: Bytes,
+) -> Result<()> {
     let mut head = empty_head(status);
-    set(&mut head, "content-type", "application/json");
+    set(&mut head, "content-type", content_type);
     set(&mut head, "cache-control", "no-cache");
     set(&mut head, "content-length", &body.len().to_string());
     for (name, value) in headers {
@@ -92,7 +137,7 @@ pub(super) async fn respond_json(
     }
     let bodiless = session.req_header().method == http::Method::HEAD;
     session.write_response_header(Box::new(head), bodiless).await?;
-    if bodiless { Ok(()) } else { session.write_response_body(Some(Bytes::from(body)), true).await }
+    if bodiless { Ok(()) } else { session.write_response_body(Some(body), true).await }
 }
 
 /// Writes an error in the caller's dialect.
@@ -102,8 +147,20 @@ pub(super) async fn respond_error(
     id: &str,
     error: &ApiError,
 ) -> Result<()> {
+    respond_error_within(session, dialect, id, error, None).await
+}
+
+/// The same, with the limits its caller is under.
+pub(super) async fn respond_error_within(
+    session: &mut Session,
+    dialect: Dialect,
+    id: &str,
+    error: &ApiError,
+    quota: Option<Quota>,
+) -> Result<()> {
     let mut headers = error.headers();
     headers.push(("x-request-id", id.to_owned()));
+    headers.extend(quota.iter().flat_map(Quota::headers));
     respond_json(session, error.status(), &headers, error.body(dialect)).await
 }
 
@@ -125,15 +182,15 @@ pub(super) async fn last_words(session: &mut Session, context: &mut Context, err
     let Some(shared) = context.exchange().cloned() else {
         // The request never got as far as an exchange: reading it failed, or writing our answer.
         let status = if error.esource == ErrorSource::Downstream { 0 } else { 500 };
-        let id = String::new();
-        context.stage = Stage::Answered(Answered { id, dialect: Dialect::OpenAi, chat: true, status });
+        let (id, dialect, ended) = (String::new(), Dialect::OpenAi, Ended::Router);
+        context.stage = Stage::Answered(Answered { id, dialect, chat: true, status, ended, payer: None });
         return FailToProxy { error_code: status, can_reuse_downstream: false };
     };
     wrapper::remove(session, &shared);
     let gone = error.esource == ErrorSource::Downstream;
-    let (finished, head_written) = {
+    let (finished, delivered, head_written) = {
         let exchange = shared.lock();
-        (exchange.is_done(), exchange.head_written())
+        (exchange.is_done(), exchange.settlement.delivered, exchange.head_written())
     };
     if gone {
         let text = shared.lock().uncounted_text();
@@ -144,9 +201,13 @@ pub(super) async fn last_words(session: &mut Session, context: &mut Context, err
         shared.lock().client_left(counted);
         return FailToProxy { error_code: 0, can_reuse_downstream: false };
     }
-    let (api, shape, id) = {
+    if delivered {
+        // The client has all of its answer; only the upstream was left early.
+        return FailToProxy { error_code: 200, can_reuse_downstream: true };
+    }
+    let (api, shape, id, quota) = {
         let exchange = shared.lock();
-        (final_error(&exchange), exchange.job.shape, exchange.job.id.clone())
+        (final_error(&exchange), exchange.job.shape, exchange.job.id.clone(), exchange.job.quota)
     };
     let status = if head_written { 200 } else { api.status() };
     shared.lock().settlement.answered_with(status);
@@ -161,7 +222,7 @@ pub(super) async fn last_words(session: &mut Session, context: &mut Context, err
     } else {
         // Pingora closes the connection after a failed exchange; the client is told.
         session.set_keepalive(None);
-        respond_error(session, shape.dialect, &id, &api).await
+        respond_error_within(session, shape.dialect, &id, &api, quota).await
     };
     FailToProxy { error_code: status, can_reuse_downstream: false }
 }

@@ -1,14 +1,20 @@
 //! The end of a request: its charge, its measurements, its access line. Once, whatever happens.
 
 use super::attempt::Attempt;
+use super::charge::Admitted;
 use super::context::{Answered, Stage};
 use super::exchange::Job;
 use super::failover::Reason;
-use crate::access_log::{self, Ended, Line};
+use super::idempotency::Claim;
+use super::reply;
+use crate::access_log::{self, Ended, Line, Payer};
+use crate::ledger::{Held, Posting};
 use crate::metering::{Measurement, estimate};
+use crate::money::MicroCredits;
 use crate::protocol::normalize::Bill;
-use crate::protocol::usage::UsageSource;
+use crate::protocol::usage::{Usage, UsageSource};
 use crate::proxy::gateway::Gateway;
+use crate::store::{self, Charge, Settled};
 use crate::upstream::Outcome;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +29,12 @@ pub(super) struct Settlement {
     arrived: Instant,
     first_token: Option<Instant>,
     first_write: Option<Instant>,
+    /// What the request holds, until its charge is posted. Dropped: nothing is charged.
+    held: Option<Held>,
+    /// What a whole answer comes to, and the balance after it.
+    bill: Option<(Bill, MicroCredits)>,
+    /// The idempotency key that is this request's.
+    claim: Option<Claim>,
     /// The client has the end of its answer.
     pub(super) delivered: bool,
 }
@@ -33,8 +45,10 @@ pub(super) async fn count(text: String) -> Option<u32> {
 }
 
 impl Settlement {
-    pub(super) fn new(job: &Job) -> Self {
+    pub(super) fn new(job: &Job, admitted: Option<Admitted>) -> Self {
         job.gateway.metrics.in_flight.inc();
+        let (held, claim) = admitted.map_or((None, None), |admitted| (Some(admitted.held), admitted.claim));
+        let caller = held.as_ref().and_then(Held::caller);
         Self {
             gateway: Arc::clone(&job.gateway),
             line: Line {
@@ -43,12 +57,16 @@ impl Settlement {
                 streamed: job.shape.stream,
                 task: job.plan.classification.task.name(),
                 body_bytes: job.body.len(),
+                payer: caller.map(|c| Payer { account: c.wallet.account(), key: c.key }),
                 ..Line::default()
             },
             measured: None,
             arrived: job.arrived,
             first_token: None,
             first_write: None,
+            held,
+            bill: None,
+            claim,
             delivered: false,
         }
     }
@@ -75,19 +93,24 @@ impl Settlement {
         }
     }
 
-    /// An attempt failed; after the first bytes that is how the request ends.
-    pub(super) fn failed(&mut self, attempt: &Attempt, reason: Reason, committed: bool) {
+    /// An attempt failed; after the first bytes that is how the request ends. It costs nothing then, and the
+    /// ledger says so.
+    pub(super) fn failed(&mut self, job: &Job, attempt: &Attempt, reason: Reason, committed: bool) {
         self.line.endpoint = Some(Arc::clone(&attempt.endpoint.key));
         self.line.reason = Some(reason.name());
         if committed {
             self.line.ended = Ended::Upstream;
+            let measured = attempt.reply.meter().measure(job.facts.requirements.prompt_tokens, None);
+            self.charge(job, attempt, measured, store::Ended::Upstream, Some(reason.name()));
         }
     }
 
-    /// Charges for a whole answer and tells the pool how it went.
-    pub(super) fn post(&mut self, job: &Job, attempt: &Attempt, counted: Option<u32>) -> Bill {
+    /// Charges for a whole answer and tells the pool how it went. What is returned can be waited for.
+    pub(super) fn post(&mut self, job: &Job, attempt: &Attempt, counted: Option<u32>) -> Option<Posting> {
         let measurement = attempt.reply.meter().measure(job.facts.requirements.prompt_tokens, counted);
-        let bill = self.charge(measurement);
+        let Measurement { usage, source } = measurement;
+        self.measured = Some(measurement);
+        self.bill = Some((Bill { usage, source, cost: MicroCredits::ZERO }, MicroCredits::ZERO));
         let now = Instant::now();
         let ms = |d: Duration| u32::try_from(d.as_millis()).unwrap_or(u32::MAX);
         let outcome = Outcome::Success {
@@ -101,7 +124,55 @@ impl Settlement {
         self.line.ended = Ended::Complete;
         self.line.status = 200;
         self.line.reason = attempt.reply.finish_reason();
-        bill
+        let balance = self.held.as_ref().and_then(Held::caller).map(|caller| caller.wallet.balance());
+        let posting = self.charge(job, attempt, measurement, store::Ended::Complete, self.line.reason);
+        if let Some((bill, left)) = &mut self.bill {
+            bill.cost = self.line.charged;
+            *left = balance.and_then(|balance| balance.checked_sub(bill.cost)).unwrap_or_default();
+        }
+        posting
+    }
+
+    /// What a whole answer comes to. `settled` is what the ledger says; where that is late, the bill says
+    /// what is due.
+    pub(super) fn bill(&mut self, settled: Option<Settled>) -> Bill {
+        let nothing = || {
+            (
+                Bill { usage: Usage::default(), source: UsageSource::Estimated, cost: MicroCredits::ZERO },
+                MicroCredits::ZERO,
+            )
+        };
+        let (bill, left) = self.bill.get_or_insert_with(nothing);
+        if let Some(settled) = settled {
+            (bill.cost, *left) = (settled.charged, settled.balance);
+            self.line.charged = settled.charged;
+        }
+        *bill
+    }
+
+    /// What a whole answer was charged, and what is left; nothing in open mode.
+    pub(super) fn receipt(&self) -> Option<(MicroCredits, MicroCredits)> {
+        self.line.payer.and(self.bill).map(|(bill, left)| (bill.cost, left))
+    }
+
+    /// Whether something will be charged and is not yet.
+    pub(super) const fn is_open(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Bytes of the answer are about to go out.
+    pub(super) fn record(&mut self, bytes: &[u8]) {
+        if let Some(claim) = &mut self.claim {
+            claim.record(bytes);
+        }
+    }
+
+    /// The answer is whole with these last bytes; it is given again to who asks with the same key.
+    pub(super) fn keep_answer(&mut self, job: &Job, last: &[u8]) {
+        if let Some(claim) = &mut self.claim {
+            claim.record(last);
+            claim.keep(&job.id, reply::content_type(job.shape.stream), job.gateway.clock.now_ms());
+        }
     }
 
     /// The client left: what had been generated for it is measured and charged; before the first
@@ -119,8 +190,9 @@ impl Settlement {
         self.gateway.metrics.attempts.with_label_values(&[&*attempt.endpoint.key, "client_left"]).inc();
         self.answered(attempt);
         if committed && job.shape.stream {
-            let prompt = job.facts.requirements.prompt_tokens;
-            self.charge(attempt.reply.meter().measure(prompt, counted));
+            let measured = attempt.reply.meter().measure(job.facts.requirements.prompt_tokens, counted);
+            self.measured = Some(measured);
+            self.charge(job, attempt, measured, store::Ended::Client, None);
         }
     }
 
@@ -129,10 +201,40 @@ impl Settlement {
         self.line.model.clone_from(&attempt.endpoint.model.id);
     }
 
-    fn charge(&mut self, measurement: Measurement) -> Bill {
-        let cost = crate::money::MicroCredits::ZERO;
-        self.measured = Some(measurement);
-        Bill { usage: measurement.usage, source: measurement.source, cost }
+    /// Posts the charge, if it has not been posted and there is somebody to pay it.
+    fn charge(
+        &mut self,
+        job: &Job,
+        attempt: &Attempt,
+        Measurement { usage, source }: Measurement,
+        ended: store::Ended,
+        reason: Option<&'static str>,
+    ) -> Option<Posting> {
+        let held = self.held.take()?;
+        // What an upstream broke off costs nothing, and may be asked again with the same key.
+        let costs = ended != store::Ended::Upstream;
+        let (amount, absorbed) = if costs { held.price(&usage) } else { Default::default() };
+        self.line.charged = amount;
+        let clock = &job.gateway.clock;
+        let ms = |d: Duration| u32::try_from(d.as_millis()).unwrap_or(u32::MAX);
+        let first_token = attempt.first_token.filter(|_| job.shape.stream);
+        let once = self.claim.as_ref().filter(|_| costs).map(Claim::once);
+        Some(held.post(Charge {
+            id: job.id.clone(),
+            amount,
+            absorbed,
+            usage,
+            source,
+            ended,
+            reason,
+            model: attempt.endpoint.model.id.clone(),
+            provider: attempt.endpoint.provider.slug.clone(),
+            streamed: job.shape.stream,
+            created_ms: clock.ms_at(job.arrived),
+            first_token_ms: first_token.map(|at| ms(at - job.arrived)),
+            took_ms: ms(job.arrived.elapsed()),
+            idempotency: once.map(|once| once.idempotency(clock.now_ms())),
+        }))
     }
 
     /// The status the client got, and who ended the request if nobody has said so.
@@ -174,9 +276,9 @@ impl Drop for Settlement {
 
 /// Writes down how a request ended. For forwarded ones, dropping the exchange does it.
 pub(super) fn conclude(gateway: &Gateway, stage: Stage, arrived: Instant) {
-    let Stage::Answered(Answered { id, dialect, chat, status }) = stage else { return };
-    let ended = if status == 0 { Ended::Client } else { Ended::Router };
-    let line = Line { id, dialect, status, ended, took: arrived.elapsed(), ..Line::default() };
+    let Stage::Answered(Answered { id, dialect, chat, status, ended, payer }) = stage else { return };
+    let ended = if status == 0 { Ended::Client } else { ended };
+    let line = Line { id, dialect, status, ended, payer, took: arrived.elapsed(), ..Line::default() };
     if chat {
         gateway.metrics.requests.with_label_values(&[line.dialect_name(), line.outcome()]).inc();
     }

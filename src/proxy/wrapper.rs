@@ -6,7 +6,7 @@
 //! watch over that trait's behaviour.
 
 use super::exchange::{Expiry, Shared, Step};
-use super::{reply, settle};
+use super::{failover, reply, settle};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
@@ -66,7 +66,13 @@ impl Wrapper {
     async fn write(&mut self, bytes: Vec<u8>, end: bool) -> Result<()> {
         self.finish_comment().await?;
         let h2 = self.get().is_http2();
-        let head = self.shared.lock().take_head(h2, end.then_some(bytes.len()));
+        let head = {
+            let mut exchange = self.shared.lock();
+            if !end {
+                exchange.settlement.record(&bytes);
+            }
+            exchange.take_head(h2, end.then_some(bytes.len()))
+        };
         let mut tasks = Vec::with_capacity(3);
         tasks.extend(head.map(|head| HttpTask::Header(head, false)));
         if !bytes.is_empty() {
@@ -78,6 +84,40 @@ impl Wrapper {
             self.get_mut().response_duplex_vec(tasks).await.map_err(Error::into_down)?;
             self.shared.lock().written(Instant::now());
         }
+        Ok(())
+    }
+
+    /// Counts what was delivered. The rest of the answer, where it has to end here.
+    async fn rest_if_over(&self) -> Option<Vec<u8>> {
+        let text = self.shared.lock().delivered_text();
+        let counted = settle::count(text).await;
+        self.shared.lock().counted(counted)
+    }
+
+    /// Ends a whole answer: counts what nobody counted, and has the charge durable before the end goes out.
+    async fn finish_answer(&mut self, mut bytes: Vec<u8>) -> Result<()> {
+        let (uncounted, early) = {
+            let exchange = self.shared.lock();
+            let uncounted = exchange.uncounted_text();
+            // Both take a while: what a streaming client can have goes out before.
+            let early = exchange.streams() && (uncounted.is_some() || exchange.settlement.is_open());
+            (uncounted, early && !bytes.is_empty())
+        };
+        if early {
+            self.write(std::mem::take(&mut bytes), false).await?;
+        }
+        let counted = match uncounted {
+            Some(text) => settle::count(text).await,
+            None => None,
+        };
+        let posting = self.shared.lock().post(counted);
+        let settled = match posting {
+            Some(posting) => posting.durable().await,
+            None => None,
+        };
+        let last = self.shared.lock().finish(settled, bytes);
+        self.write(last, true).await?;
+        self.shared.lock().delivered();
         Ok(())
     }
 
@@ -133,7 +173,7 @@ impl Wrapper {
             match expiry {
                 None => {}
                 Some(Expiry::Comment) => self.write_comment().await?,
-                Some(Expiry::Clock) => return Err(Error::explain(super::failover::CLOCK, "clock ran out")),
+                Some(Expiry::Clock) => return Err(Error::explain(failover::CLOCK, "clock ran out")),
             }
         }
     }
@@ -142,32 +182,28 @@ impl Wrapper {
 #[async_trait]
 impl CustomSession for Wrapper {
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        let step = self.shared.lock().absorb(tasks, Instant::now());
-        match step {
-            Step::Wait => Ok(false),
-            Step::Write(bytes) => self.write(bytes, false).await.map(|()| false),
-            Step::Fail(bytes, error) => {
-                if !bytes.is_empty() {
-                    self.write(bytes, true).await?;
-                }
-                Err(error)
-            }
-            Step::Finish(mut bytes) => {
-                let uncounted = self.shared.lock().uncounted_text();
-                let mut counted = None;
-                if let Some(text) = uncounted {
-                    // Counting takes a while: what a streaming client can have goes out before.
-                    if self.shared.lock().streams() && !bytes.is_empty() {
-                        self.write(std::mem::take(&mut bytes), false).await?;
+        let mut step = self.shared.lock().absorb(tasks, Instant::now());
+        loop {
+            step = match step {
+                Step::Wait => return Ok(false),
+                Step::Write(bytes) => return self.write(bytes, false).await.map(|()| false),
+                Step::Check(bytes) => {
+                    self.write(bytes, false).await?;
+                    if let Some(last) = self.rest_if_over().await {
+                        self.finish_answer(last).await?;
+                        return Err(Error::explain(failover::CUT, "the answer has its length"));
                     }
-                    counted = settle::count(text).await;
+                    self.shared.lock().resume(Instant::now())
                 }
-                let last = self.shared.lock().finish(counted, bytes);
-                self.write(last, true).await?;
-                self.shared.lock().delivered();
-                Ok(true)
-            }
-            Step::Done => Ok(true),
+                Step::Fail(bytes, error) => {
+                    if !bytes.is_empty() {
+                        self.write(bytes, true).await?;
+                    }
+                    return Err(error);
+                }
+                Step::Finish(bytes) => return self.finish_answer(bytes).await.map(|()| true),
+                Step::Done => return Ok(true),
+            };
         }
     }
 

@@ -1,8 +1,10 @@
-//! What runs beside the requests, one loop a file: model lists, name lookups, the operator's HTTP,
-//! and the simulated provider.
+//! What runs beside the requests, one loop a file: model lists, name lookups, leases, the
+//! operator's HTTP, the simulated provider, and the end of the process.
 
 pub mod announce;
 pub mod catalog_sync;
+pub mod drain;
+pub mod lease_renewal;
 pub mod name_lookup;
 pub mod operator_http;
 pub mod simulate;

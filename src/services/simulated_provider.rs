@@ -67,12 +67,10 @@ pub fn configured(models: &SimulatedModels, port: u16) -> ConfiguredProvider {
 
 #[async_trait]
 impl BackgroundService for SimulatedProvider {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let stopped = async move {
-            let _ = shutdown.changed().await;
-        };
+    /// Goes on until the process ends: requests that drain may still need it.
+    async fn start(&self, _shutdown: ShutdownWatch) {
         let Ok(listener) = self.listener.try_clone() else { return };
-        if let Err(error) = simulate::serve(listener, self.models.clone(), stopped).await {
+        if let Err(error) = simulate::serve(listener, self.models.clone(), std::future::pending()).await {
             tracing::error!(%error, "the simulated provider cannot serve");
         }
     }

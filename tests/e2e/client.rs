@@ -125,6 +125,28 @@ impl Client {
         self.post("/v1/chat/completions", &[], &body.to_string()).await
     }
 
+    /// A chat request with an API key.
+    pub async fn chat_as(&mut self, key: &str, body: &Value) -> Answer {
+        self.post_as(key, "/v1/chat/completions", body).await
+    }
+
+    /// A POST with an API key.
+    pub async fn post_as(&mut self, key: &str, path: &str, body: &Value) -> Answer {
+        let bearer = format!("Bearer {key}");
+        self.post(path, &[("authorization", bearer.as_str())], body.to_string()).await
+    }
+
+    /// A GET with an API key.
+    pub async fn get_as(&mut self, key: &str, path: &str) -> Answer {
+        self.send_as(key, "GET", path).await
+    }
+
+    /// A request without a body, with an API key.
+    pub async fn send_as(&mut self, key: &str, method: &str, path: &str) -> Answer {
+        let bearer = format!("Bearer {key}");
+        self.open(method, path, &[("authorization", bearer.as_str())], b"").await.whole().await
+    }
+
     /// A chat request whose answer is read event by event.
     pub async fn chat_stream(&mut self, body: &Value) -> Open<'_> {
         let body = body.to_string();

@@ -1,12 +1,14 @@
 //! Starts the real program on free ports with a configuration and a directory of its own.
 
-use crate::client::Client;
+use crate::client::{Answer, Client};
 use crate::provider::Provider;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -99,9 +101,15 @@ pub struct Setup {
     timeouts: String,
     extra: String,
     args: Vec<String>,
+    env: Vec<(String, String)>,
     files: Vec<(String, String)>,
     ranked: u32,
+    accounts: Option<String>,
+    limits: String,
 }
+
+/// What the operator presents on the admin listener of every program started here.
+pub const ADMIN_TOKEN: &str = "admin-token-of-the-tests";
 
 impl Setup {
     pub fn new() -> Self {
@@ -173,9 +181,41 @@ impl Setup {
         self
     }
 
+    /// With accounts. All clients come from one address here, so many may sign up in a day.
+    pub fn accounts(self) -> Self {
+        self.accounts_with("")
+    }
+
+    /// With accounts, and these lines of the `[accounts]` table.
+    pub fn accounts_with(mut self, lines: &str) -> Self {
+        let table = self.accounts.get_or_insert_default();
+        table.push_str(lines);
+        table.push('\n');
+        self
+    }
+
+    /// Lines of the `[limits]` table.
+    pub fn limits(mut self, lines: &str) -> Self {
+        self.limits.push_str(lines);
+        self.limits.push('\n');
+        self
+    }
+
+    fn money(&self) -> String {
+        let Some(lines) = &self.accounts else { return String::new() };
+        let many = if lines.contains("signups_per_day") { "" } else { "signups_per_day = 1000000\n" };
+        format!("[accounts]\nenabled = true\n{many}{lines}\n[limits]\n{}", self.limits)
+    }
+
     /// A file beside the configuration, which names it as `@DIR@/NAME`.
     pub fn file(mut self, name: &str, content: &str) -> Self {
         self.files.push((name.to_owned(), content.to_owned()));
+        self
+    }
+
+    /// A variable of its environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -192,7 +232,8 @@ impl Setup {
         for (name, contents) in &self.files {
             std::fs::write(dir.path().join(name), contents).expect("a file");
         }
-        let config = format!("{}\n[timeouts]\n{}\n{}", self.extra, self.timeouts, self.providers);
+        let Self { extra, timeouts, providers, .. } = &self;
+        let config = format!("{extra}\n{}\n[timeouts]\n{timeouts}\n{providers}", self.money());
         let config_file = dir.path().join("freeway.toml");
         std::fs::write(&config_file, config.replace("@DIR@", &path)).expect("a file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_freeway"));
@@ -202,6 +243,7 @@ impl Setup {
         }
         // A developer's own provider keys must not add providers.
         command.args(&self.args).env_clear().env("RUST_BACKTRACE", "1");
+        command.env("FREEWAY_ADMIN_TOKEN", ADMIN_TOKEN).envs(self.env.iter().map(|(k, v)| (k, v)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the program starts");
         let said = watch_lines(child.stdout.take().expect("piped"));
@@ -216,8 +258,8 @@ impl Setup {
             let rest = rest.trim_start_matches("s").trim_start_matches("://");
             rest.split('/').next().and_then(|a| a.parse().ok()).expect("an address")
         };
-        let (addr, metrics) = (find("listening on"), find("metrics on"));
-        Router { addr, metrics, logs, child, _dir: dir }
+        let (addr, metrics, admin) = (find("listening on"), find("metrics on"), find("admin on"));
+        Router { addr, metrics, admin, said, logs, child, dir }
     }
 }
 
@@ -247,9 +289,21 @@ pub struct Router {
     pub addr: SocketAddr,
     /// Where its metrics are.
     pub metrics: SocketAddr,
+    /// Where the operator looks and acts.
+    pub admin: SocketAddr,
+    said: watch::Sender<Lines>,
     logs: watch::Sender<Lines>,
     child: Child,
-    _dir: TempDir,
+    dir: TempDir,
+}
+
+/// An account as its owner knows it after signing up.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// `acct_…`
+    pub id: String,
+    /// `cm_…`
+    pub key: String,
 }
 
 impl Router {
@@ -265,6 +319,48 @@ impl Router {
     /// The base URL for SDKs, without a path.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// Where its own files are.
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Signs up for an account.
+    pub async fn sign_up(&self) -> Account {
+        let answer = self.client().await.post("/v1/accounts", &[], "{}").await;
+        assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+        let account = answer.json();
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        Account { id: text(&account["id"]), key: text(&account["key"]["key"]) }
+    }
+
+    /// Tops an account up, in credits as in `"12.5"`.
+    pub async fn credit(&self, account: &Account, credits: &str) {
+        static PAYMENTS: AtomicU64 = AtomicU64::new(0);
+        let reference = format!("payment-{}", PAYMENTS.fetch_add(1, Ordering::Relaxed));
+        let body = json!({"credits": credits, "reference": reference});
+        let answer = self.admin("POST", &format!("/accounts/{}/credit", account.id), &body.to_string()).await;
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    }
+
+    /// The posted balance of an account in micro-credits.
+    pub async fn balance_ucr(&self, account: &Account) -> i64 {
+        let answer = self.admin("GET", &format!("/accounts/{}", account.id), "").await;
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        ucr(&answer.json()["balance_credits"])
+    }
+
+    /// A request of the operator's, with the token.
+    pub async fn admin(&self, method: &str, path: &str, body: &str) -> Answer {
+        let token = format!("Bearer {ADMIN_TOKEN}");
+        let headers = [("authorization", token.as_str())];
+        Client::connect(self.admin).await.open(method, path, &headers, body.as_bytes()).await.whole().await
+    }
+
+    /// Everything it said on standard output so far.
+    pub fn said(&self) -> String {
+        self.said.borrow().all.join("\n")
     }
 
     /// Everything logged so far.
@@ -304,6 +400,12 @@ impl Router {
 fn access_lines(lines: &Lines) -> Vec<Value> {
     let parsed = lines.all.iter().filter_map(|l| serde_json::from_str::<Value>(l).ok());
     parsed.filter(|v| v["target"] == "access").collect()
+}
+
+/// An amount in credits, as it stands in an answer, in micro-credits. A float is exact to 15 digits.
+pub fn ucr(credits: &Value) -> i64 {
+    let credits = credits.as_f64().unwrap_or_else(|| panic!("no amount: {credits}"));
+    (credits * 1e6).round() as i64
 }
 
 /// A plain request to `auto`.

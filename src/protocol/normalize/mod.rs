@@ -104,6 +104,8 @@ struct Answer {
     choices: Vec<Choice>,
     meter: Meter,
     gathered: Option<Box<Gathered>>,
+    /// The end of a stream, from the chunk on that finishes its last choice, where it is kept back.
+    end: Option<Vec<u8>>,
     committed: bool,
     complete: bool,
     closed: bool,
@@ -122,6 +124,7 @@ impl Reply {
             choices: Vec::new(),
             meter: Meter::default(),
             gathered,
+            end: None,
             committed: false,
             complete: false,
             closed: false,
@@ -129,15 +132,36 @@ impl Reply {
         Self { decoder: Decoder::new(MAX_EVENT), answer }
     }
 
+    /// Keeps the end of a stream back until [`Reply::finish`]: whoever has it takes the answer for whole.
+    pub fn keep_end_back(&mut self) {
+        self.answer.end.get_or_insert_default();
+    }
+
     /// Takes the next piece of a `text/event-stream` answer, cut anywhere.
     ///
     /// # Errors
     /// The [`Fault`] that ends the answer. Do not feed it on after that.
     pub fn sse(&mut self, mut chunk: &[u8], out: &mut Vec<u8>) -> Result<Progress, Fault> {
+        self.sse_until(&mut chunk, out, |_| false)
+    }
+
+    /// The same, but stops after the event that makes `stop` true. `chunk` keeps what was not read.
+    ///
+    /// # Errors
+    /// As [`Reply::sse`].
+    pub fn sse_until(
+        &mut self,
+        chunk: &mut &[u8],
+        out: &mut Vec<u8>,
+        stop: impl Fn(&Meter) -> bool,
+    ) -> Result<Progress, Fault> {
         while !self.answer.complete
-            && let Some(frame) = self.decoder.next(&mut chunk).map_err(|TooLong| Fault::TooLong)?
+            && let Some(frame) = self.decoder.next(chunk).map_err(|TooLong| Fault::TooLong)?
         {
             self.answer.frame(frame, out)?;
+            if stop(&self.answer.meter) {
+                break;
+            }
         }
         Ok(self.answer.progress())
     }
@@ -200,6 +224,23 @@ impl Reply {
         &self.answer.meter
     }
 
+    /// Tells the meter that the prompt has more than text in it.
+    pub fn prompt_has_media(&mut self) {
+        self.answer.meter.prompt_has_media();
+    }
+
+    /// Ends a stream of which `tokens` have been delivered: no more may be. Its open choices end for their
+    /// length.
+    pub fn cut(&mut self, tokens: u32, out: &mut Vec<u8>) {
+        let answer = &mut self.answer;
+        answer.meter.cut_at(tokens);
+        answer.complete = true;
+        let ended = answer.end_choices(Finish::Length);
+        if !ended.is_empty() && answer.gathered.is_none() {
+            answer.write_chunk(&Object::default(), &ended, out);
+        }
+    }
+
     /// Closes a complete answer: the usage chunk the dialect asks for and `[DONE]`, or the whole body.
     /// `metadata` is the `openrouter_metadata` object for clients that asked for it.
     pub fn finish(&mut self, bill: &Bill, metadata: Option<&RawValue>, out: &mut Vec<u8>) {
@@ -210,6 +251,7 @@ impl Reply {
         if answer.gathered.is_some() {
             answer.body(bill, metadata, out);
         } else {
+            out.append(answer.end.get_or_insert_default());
             answer.last_chunk(bill, metadata, out);
             out.extend_from_slice(write::DONE);
         }
@@ -293,13 +335,25 @@ impl Answer {
     }
 
     fn put(&mut self, rest: &Object<'_>, turns: &[Turn<'_>], out: &mut Vec<u8>) -> Result<(), Fault> {
-        match &mut self.gathered {
-            Some(gathered) => gathered.add(rest, turns),
-            None => {
-                write::chunk(out, &self.head, rest, turns, &mut self.choices);
-                Ok(())
-            }
+        if let Some(gathered) = &mut self.gathered {
+            return gathered.add(rest, turns);
         }
+        self.write_chunk(rest, turns, out);
+        Ok(())
+    }
+
+    fn write_chunk(&mut self, rest: &Object<'_>, turns: &[Turn<'_>], out: &mut Vec<u8>) {
+        let finished = self.choices.iter().all(|choice| choice.finish.is_some());
+        let out = match &mut self.end {
+            Some(end) if finished => end,
+            // Another choice has begun after all.
+            Some(end) => {
+                out.append(end);
+                out
+            }
+            None => out,
+        };
+        write::chunk(out, &self.head, rest, turns, &mut self.choices);
     }
 
     /// The provider says it is done. Choices it left open are ended: `[DONE]` is the protocol's own word.
@@ -308,13 +362,19 @@ impl Answer {
             return Err(Fault::Empty);
         }
         self.complete = true;
+        let ended = self.end_choices(Finish::Stop);
+        if ended.is_empty() { Ok(()) } else { self.put(&Object::default(), &ended, out) }
+    }
+
+    /// Ends the choices that are open, each with a turn that says so.
+    fn end_choices(&mut self, finish: Finish) -> Vec<Turn<'static>> {
         let mut ended = Vec::new();
         for (at, choice) in self.choices.iter_mut().enumerate().filter(|(_, choice)| choice.finish.is_none())
         {
-            choice.end();
+            choice.end(finish);
             let (delta, rest, calls) = Default::default();
             ended.push(Turn { at, delta, calls, rest, finish: choice.finish });
         }
-        if ended.is_empty() { Ok(()) } else { self.put(&Object::default(), &ended, out) }
+        ended
     }
 }

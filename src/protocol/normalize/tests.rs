@@ -408,3 +408,45 @@ fn the_state_of_a_stream_is_small() {
     assert!(size_of::<Reply>() < 512, "{}", size_of::<Reply>());
     assert!(size_of::<Choice>() < 128, "{}", size_of::<Choice>());
 }
+
+#[test]
+fn the_end_of_a_stream_can_be_kept_back() {
+    let second = r#"{"choices":[{"index":1,"delta":{"content":"Ho"}}]}"#;
+    let stop = r#"{"choices":[{"index":1,"delta":{},"finish_reason":"stop"}]}"#;
+    let mut kept = reply(OPENAI_USAGE);
+    kept.keep_end_back();
+    let mut out = Vec::new();
+    let feed = |reply: &mut Reply, lines: &[&str], out: &mut Vec<u8>| {
+        reply.sse(events(lines).as_bytes(), out).expect("no fault");
+        out.windows(6).filter(|bytes| bytes == b"data: ").count()
+    };
+    assert_eq!(feed(&mut kept, &[HI, STOP], &mut out), 1, "the only choice has ended");
+    assert_eq!(feed(&mut kept, &[second], &mut out), 3, "there was another");
+    assert_eq!(feed(&mut kept, &[stop, "[DONE]"], &mut out), 3);
+    kept.end(&mut out).expect("whole");
+    let told = bill(&kept);
+    kept.finish(&told, None, &mut out);
+    let (_, expect) = run(OPENAI_USAGE, &events(&[HI, STOP, second, stop, "[DONE]"]));
+    assert_eq!(String::from_utf8(out).expect("UTF-8"), expect, "nothing is lost or moved");
+}
+
+#[test]
+fn a_stream_can_be_cut_for_its_length() {
+    let mut reply = reply(OPENAI_USAGE);
+    let mut out = Vec::new();
+    let stream = events(&[HI, HI, HI]);
+    let mut rest = stream.as_bytes();
+    let progress = reply.sse_until(&mut rest, &mut out, |meter| meter.delivered_bytes() > 2);
+    assert_eq!((progress, rest.len()), (Ok(Progress::Committed), stream.len() / 3));
+    reply.cut(1, &mut out);
+    assert_eq!(reply.finish_reason(), Some("length"));
+    let bill = bill(&reply);
+    reply.finish(&bill, None, &mut out);
+    let out = String::from_utf8(out).expect("UTF-8");
+    let chunks = chunks(&out);
+    assert!(
+        chunks[2].contains(r#""delta":{},"finish_reason":"length","native_finish_reason":null"#),
+        "{out}"
+    );
+    assert!(chunks[3].contains(r#""completion_tokens":1,"#), "{out}");
+}

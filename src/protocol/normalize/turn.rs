@@ -84,8 +84,8 @@ impl Choice {
     }
 
     /// Ends a choice its provider did not end.
-    pub(super) fn end(&mut self) {
-        self.finish = self.finish.or(Some(self.called(Finish::Stop)));
+    pub(super) fn end(&mut self, finish: Finish) {
+        self.finish = self.finish.or(Some(self.called(finish)));
     }
 
     fn finished(&mut self, reason: &str, native: Option<&str>) -> Option<Finish> {
@@ -137,8 +137,9 @@ impl Turn<'_> {
                 meter.deliver(&text);
             }
         };
+        let reasoning = self.delta.get("reasoning");
         deliver(self.delta.get("content"));
-        deliver(self.delta.get("reasoning"));
+        deliver(reasoning);
         deliver(self.delta.get("refusal"));
         for function in self.calls.iter().filter_map(|call| call.function.as_ref()) {
             deliver(function.get("name"));
@@ -147,6 +148,11 @@ impl Turn<'_> {
         if let Some(function) = self.delta.get("function_call").and_then(Object::parse) {
             deliver(function.get("name"));
             deliver(function.get("arguments"));
+        }
+        let media = ["audio", "images"].iter().any(|key| self.delta.get(key).is_some_and(says_something));
+        let sealed = self.delta.get("reasoning_details").is_some_and(says_something) && reasoning.is_none();
+        if media || sealed {
+            meter.deliver_uncountable();
         }
     }
 }

@@ -344,3 +344,48 @@ proptest! {
         prop_assert!(after.iter().any(|(k, v)| k == "messages" && v.contains(r#""content":"hi""#)));
     }
 }
+
+/// Rewrites a plain request within a limit of 4096 tokens and gives what is added to it.
+#[track_caller]
+fn check_limit(endpoint: &Endpoint, fields: &str, expect: &str) {
+    let body = format!(r#"{{"model":"auto",{MESSAGES}{fields}}}"#);
+    let body = Bytes::from(body);
+    let facts = inspect(&body).expect("a sound body");
+    let out = rewrite_within(&body, &facts, endpoint, Some(4096)).parts().concat();
+    let expect = format!(r#"{{"model":"up/m",{MESSAGES}{expect}}}"#);
+    assert_eq!(String::from_utf8(out).expect("UTF-8"), expect, "{fields}");
+}
+
+#[test]
+fn a_limit_is_added_by_the_providers_name_where_the_client_set_none() {
+    let limited = |limit| endpoint(FieldProfile { output_limit: limit, ..FieldProfile::default() }, ALL());
+    check_limit(&limited(OutputLimitField::AsSent), "", r#","max_tokens":4096"#);
+    check_limit(&limited(OutputLimitField::MaxTokens), "", r#","max_tokens":4096"#);
+    let completion = limited(OutputLimitField::MaxCompletionTokens);
+    check_limit(&completion, "", r#","max_completion_tokens":4096"#);
+    check_limit(&completion, r#","max_tokens":null"#, r#","max_completion_tokens":4096"#);
+    let own = r#","max_tokens":10"#;
+    check_limit(&limited(OutputLimitField::AsSent), own, own);
+}
+
+#[test]
+fn a_limit_is_never_more_than_the_model_takes() {
+    let mut endpoint = endpoint(FieldProfile::default(), ALL());
+    endpoint.model.max_output_tokens = Some(1000);
+    check_limit(&endpoint, "", r#","max_tokens":1000"#);
+    endpoint.model.context_tokens = Some(1000);
+    check_limit(&endpoint, "", "");
+}
+
+#[test]
+fn a_limit_goes_only_where_it_is_understood() {
+    let renamed =
+        FieldProfile { rename: vec![("max_tokens".into(), "limit".into())], ..FieldProfile::default() };
+    check_limit(&endpoint(renamed, ALL()), "", r#","limit":4096"#);
+    let stripped = FieldProfile { strip: vec!["max_tokens".into()], ..FieldProfile::default() };
+    check_limit(&endpoint(stripped, ALL()), "", "");
+    let mut capabilities = ALL();
+    capabilities.remove(Capability::MaxTokens);
+    capabilities.remove(Capability::MaxCompletionTokens);
+    check_limit(&endpoint(FieldProfile::default(), capabilities), "", "");
+}

@@ -185,7 +185,9 @@ fn tampered(sql: &str, expect: &str) {
     let (_folder, store) = fresh();
     let mut desk = Desk::new(&store);
     desk.lease(500_000_000, 500_000_000);
-    (1..=3).for_each(|n| drop(desk.charge(charge(&format!("gen-{n}"), 100_000))));
+    for n in 1..=3 {
+        desk.charge(charge(&format!("gen-{n}"), 100_000));
+    }
     let direct = direct(&store);
     direct
         .execute_batch(

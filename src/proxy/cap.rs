@@ -1,0 +1,81 @@
+//! The limit of a streamed answer, kept even where its provider does not: what goes out is counted.
+//!
+//! Counting every event would cost more than the events. No vocabulary makes more tokens of a text than it
+//! has bytes, so the first count is due when there are as many bytes as tokens allowed, and the next when as
+//! many more came as there were tokens left. Few answers ever come that far, and none goes past its limit by
+//! more than one event.
+
+use crate::metering::Meter;
+
+/// How much of an answer may go out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cap {
+    /// Tokens, all choices together.
+    tokens: u64,
+    /// With more bytes delivered the limit may have been passed.
+    due_above: u64,
+}
+
+impl Cap {
+    pub(super) fn new(tokens_a_choice: u32, choices: u32) -> Self {
+        let tokens = u64::from(tokens_a_choice) * u64::from(choices.max(1));
+        Self { tokens, due_above: tokens }
+    }
+
+    /// Whether what was delivered has to be counted before more is.
+    pub(super) fn is_due(&self, meter: &Meter) -> bool {
+        meter.delivered_bytes() > self.due_above
+    }
+
+    /// What was delivered has this many tokens. Those to bill when it is too much: the answer ends there.
+    pub(super) fn counted(&mut self, tokens: u32, meter: &Meter) -> Option<u32> {
+        match self.tokens.checked_sub(u64::from(tokens)) {
+            Some(left) => {
+                self.due_above = meter.delivered_bytes() + left;
+                None
+            }
+            None => Some(u32::try_from(self.tokens).unwrap_or(tokens)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metering::estimate;
+
+    /// Delivers `piece` after `piece` under a limit. How many tokens came out, and how often was counted.
+    fn run(piece: &str, cap: &mut Cap) -> (u32, u32) {
+        let mut meter = Meter::default();
+        let mut counts = 0;
+        for _ in 0..100_000 {
+            meter.deliver(piece);
+            if cap.is_due(&meter) {
+                counts += 1;
+                let tokens = estimate::count(meter.text());
+                if let Some(billed) = cap.counted(tokens, &meter) {
+                    assert_eq!(u64::from(billed), cap.tokens);
+                    return (tokens, counts);
+                }
+            }
+        }
+        panic!("it was never ended");
+    }
+
+    #[test]
+    fn an_answer_passes_its_limit_by_one_piece_at_most_and_is_seldom_counted() {
+        for piece in [" word", " the quick brown fox", "7", "é", " 東京", "    return x;\n"] {
+            let longest = estimate::count(piece).max(1);
+            for limit in [1, 16, 100, 4_096] {
+                let (tokens, counts) = run(piece, &mut Cap::new(limit, 1));
+                assert!(tokens > limit && tokens <= limit + longest + 1, "{piece:?}: {tokens} of {limit}");
+                assert!(counts <= 64, "{piece:?}: {counts} counts for {limit}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_choice_has_the_limit() {
+        assert_eq!(run(" word", &mut Cap::new(10, 4)).0, 41);
+    }
+}
