@@ -30,7 +30,7 @@
 //! | `limits` | Requests by the minute, exactly, for each client address or account. |
 //! | `store` | Accounts, keys, leases and the ledger, behind a trait; SQLite. |
 //! | `ledger` | The way of money through the process: leasing, the one thread that writes, waiting for it. |
-//! | `api` | Signing up, keys, balances, usage; and the operator's side of it. |
+//! | `api` | What accounts ask for besides answers: signing up, keys, balances, history; and the operator's part. |
 //! | `config` | A TOML file and the environment, parsed once into a value that cannot be wrong. |
 //! | `proxy` | Pingora's hooks, each in its file, and the exchange they move. |
 //! | `services` | What runs beside the requests, one loop a file; and the simulated provider. |
@@ -121,8 +121,8 @@
 //! | how much is reserved | `src/accounts/sizing.rs` |
 //! | who is let in | `src/accounts/admission.rs`, `src/limits/` |
 //! | what is stored | `src/store/`: the operations, then each database |
-//! | account and admin paths | `src/api/` |
 //! | paths, model rows, health | `src/proxy/local.rs` |
+//! | paths about accounts, and the operator's | `src/api/{route,admin}.rs` |
 //! | headers | `src/proxy/forward.rs` up, `src/proxy/reply.rs` down |
 //! | a setting | `src/config/file.rs`, then the README's table and `conf/single-node.toml`; a test compares them |
 //! | a metric | `src/metrics.rs`, then the README's table |
@@ -143,6 +143,8 @@ pub mod upstream;
 pub mod access_log;
 #[cfg(feature = "proxy")]
 pub mod accounts;
+#[cfg(feature = "proxy")]
+pub mod api;
 #[cfg(feature = "proxy")]
 pub mod cli;
 #[cfg(feature = "proxy")]

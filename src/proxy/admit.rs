@@ -34,7 +34,9 @@ pub(super) async fn admit(
     let route = local::route(session.req_header());
     let id = generation_id(gateway.clock.now_ms());
     let Route::Chat(dialect) = route else {
-        discard_small_body(gateway, session).await?;
+        if !matches!(route, Route::Account(..)) {
+            discard_small_body(gateway, session).await?;
+        }
         let (dialect, status) = local::answer(gateway, session, route, &id).await?;
         let ended = Ended::Router;
         context.stage = Stage::Answered(Answered { id, dialect, chat: false, status, ended, payer: None });
@@ -157,7 +159,7 @@ async fn read_body(
 
 /// Answers `Expect: 100-continue`. Pingora takes that interim answer for an early one and would close
 /// the connection after the final one; the flag keeps it open.
-async fn allow_upload(session: &mut Session) -> Result<()> {
+pub(super) async fn allow_upload(session: &mut Session) -> Result<()> {
     let expects = session.get_header(http::header::EXPECT);
     if expects.is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         session.set_close_on_response_before_downstream_finish(false);
@@ -168,7 +170,7 @@ async fn allow_upload(session: &mut Session) -> Result<()> {
 }
 
 /// Reads a small body nobody needs, so that the connection can be kept after an answer to its head.
-async fn discard_small_body(gateway: &Gateway, session: &mut Session) -> Result<()> {
+pub(super) async fn discard_small_body(gateway: &Gateway, session: &mut Session) -> Result<()> {
     if announced_length(session).is_some_and(|length| length <= UNKNOWN_BODY_BYTES) {
         let deadline = Instant::now() + gateway.config.timeouts.read_body;
         while let Ok(read) = timeout_at(deadline, session.read_request_body()).await {
@@ -180,12 +182,12 @@ async fn discard_small_body(gateway: &Gateway, session: &mut Session) -> Result<
     Ok(())
 }
 
-fn announced_length(session: &Session) -> Option<usize> {
+pub(super) fn announced_length(session: &Session) -> Option<usize> {
     session.get_header(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Reads what an HTTP/2 client still uploads: refused midway it would see a reset and no answer.
-async fn drain(session: &mut Session) {
+pub(super) async fn drain(session: &mut Session) {
     if session.is_http2() && !session.is_body_done() {
         session.set_total_drain_timeout(Some(DRAIN));
         let _ = session.drain_request_body().await;

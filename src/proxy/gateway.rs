@@ -5,6 +5,7 @@ use super::idempotency::Replays;
 use super::limit::{MINUTE_KEYS, MINUTE_MS};
 use super::peers::Peers;
 use super::traffic::Traffic;
+use crate::api::Api;
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::limits::SlidingLog;
@@ -26,6 +27,8 @@ pub struct Gateway {
     pub(crate) metrics: Metrics,
     /// Who pays; `None` in open mode.
     pub(crate) ledger: Option<Arc<Ledger>>,
+    /// Calls about accounts.
+    pub(crate) api: Api,
     pub(crate) clock: Clock,
     /// The first look at every provider's list is over.
     pub(crate) ready: AtomicBool,
@@ -55,6 +58,7 @@ impl Gateway {
             peers,
             metrics,
             ledger,
+            api: Api::default(),
             clock: Clock::start(),
             ready: AtomicBool::new(false),
             traffic: Arc::default(),

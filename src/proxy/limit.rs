@@ -55,11 +55,7 @@ impl Visitor {
         session: &Session,
         trusted: &[IpNet],
     ) -> Self {
-        let peer = session.client_addr().and_then(|addr| addr.as_inet()).map(std::net::SocketAddr::ip);
-        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let values = session.req_header().headers.get_all("x-forwarded-for").iter();
-        let forwarded: Vec<&[u8]> = values.map(http::HeaderValue::as_bytes).collect();
-        Self { ledger, caller, address: client_address(peer, &forwarded, trusted) }
+        Self { ledger, caller, address: address_of(session, trusted) }
     }
 
     /// Takes a place in the minute.
@@ -108,6 +104,15 @@ impl Visitor {
     fn key(&self, funded: bool) -> Key {
         if funded { Key::Account(self.caller.wallet.account()) } else { Key::address(self.address) }
     }
+}
+
+/// Where a request comes from, as far as the proxies before us are believed.
+pub(super) fn address_of(session: &Session, trusted: &[IpNet]) -> IpAddr {
+    let peer = session.client_addr().and_then(|addr| addr.as_inet()).map(std::net::SocketAddr::ip);
+    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let values = session.req_header().headers.get_all("x-forwarded-for").iter();
+    let forwarded: Vec<&[u8]> = values.map(http::HeaderValue::as_bytes).collect();
+    client_address(peer, &forwarded, trusted)
 }
 
 /// The day's requests are used up.

@@ -1,7 +1,8 @@
 //! What Freeway answers itself: which path is what, model lists, health, and errors for the rest.
 
 use super::gateway::Gateway;
-use super::reply;
+use super::{account_calls, reply};
+use crate::api::Operation;
 use crate::catalog::{Capability, Catalog, Endpoint};
 use crate::protocol::Dialect;
 use crate::protocol::errors::{ApiError, ErrorKind};
@@ -25,6 +26,8 @@ pub(super) enum Route {
     Models(Dialect),
     /// One model; its id may contain `/`.
     Model(Dialect, String),
+    /// Something about accounts.
+    Account(Dialect, Operation),
     /// Is the process alive?
     Health,
     /// Are its models known?
@@ -50,9 +53,13 @@ pub(super) fn route(head: &RequestHeader) -> Route {
         "models" if reads => Route::Models(dialect),
         "models" => Route::WrongMethod(dialect, "GET, HEAD"),
         model if model.starts_with("models/") && !reads => Route::WrongMethod(dialect, "GET, HEAD"),
-        model => match model.strip_prefix("models/") {
+        other => match other.strip_prefix("models/") {
             Some(id) => Route::Model(dialect, percent_decoded(id)),
-            None => Route::Unknown(dialect),
+            None => match Operation::find(&head.method, other) {
+                Some(Ok(operation)) => Route::Account(dialect, operation),
+                Some(Err(methods)) => Route::WrongMethod(dialect, methods),
+                None => Route::Unknown(dialect),
+            },
         },
     }
 }
@@ -86,6 +93,10 @@ pub(super) async fn answer(
             let found = one(&gateway.snapshot.load().catalog, dialect, &id);
             (dialect, found.ok_or_else(|| Box::new(unknown_model())))
         }
+        Route::Account(dialect, operation) => {
+            let status = account_calls::answer(gateway, session, dialect, operation, id).await?;
+            return Ok((dialect, status));
+        }
         Route::Health => (Dialect::OpenAi, Ok(json!({ "status": "ok" }))),
         Route::Ready => (Dialect::OpenAi, ready(gateway)),
         Route::WrongMethod(dialect, methods) => {
@@ -97,8 +108,8 @@ pub(super) async fn answer(
             (dialect, Err(Box::new(error)))
         }
         Route::Unknown(dialect) | Route::Chat(dialect) => {
-            let known =
-                "no such path; there are POST /v1/chat/completions, GET /v1/models, /health and /ready";
+            let known = "no such path; there are POST /v1/chat/completions, GET /v1/models, /health and /ready, \
+                         and with accounts /v1/accounts, /v1/account, /v1/keys, /v1/generation and /v1/usage";
             (dialect, Err(Box::new(ApiError::new(ErrorKind::NotFound, known))))
         }
     };
@@ -257,6 +268,8 @@ mod tests {
         check("POST", "/api/v1/chat/completions?x=1", Route::Chat(Dialect::OpenRouter));
         check("GET", "/api/v1/nothing", Route::Unknown(Dialect::OpenRouter));
         check("GET", "/v2", Route::Unknown(Dialect::OpenAi));
+        check("GET", "/api/v1/key", Route::Account(Dialect::OpenRouter, Operation::OwnKey));
+        check("POST", "/v1/accounts/", Route::Account(Dialect::OpenAi, Operation::SignUp));
     }
 
     #[test]
@@ -271,6 +284,7 @@ mod tests {
     fn a_wrong_method_is_told_the_right_one() {
         check("GET", "/v1/chat/completions", Route::WrongMethod(Dialect::OpenAi, "POST"));
         check("DELETE", "/v1/models/x", Route::WrongMethod(Dialect::OpenAi, "GET, HEAD"));
+        check("PUT", "/v1/keys", Route::WrongMethod(Dialect::OpenAi, "GET, HEAD, POST"));
         check("POST", "/health", Route::WrongMethod(Dialect::OpenAi, "GET, HEAD"));
     }
 }

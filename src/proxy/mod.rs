@@ -4,6 +4,7 @@
 //! → `failover` (next candidate?) → `reply` (our own words) → `settle` (charge, metrics, access line).
 //! Only this room names Pingora's proxy types.
 
+mod account_calls;
 mod admit;
 mod attempt;
 mod buffers;

@@ -1,7 +1,6 @@
-//! The proxy as a Pingora service, which gives idle connections a last call before it closes them.
+//! The proxy as a Pingora service that keeps its connections when it stops accepting.
 
 use crate::proxy::FreewayProxy;
-use crate::services::drain::LAST_CALL;
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
@@ -19,8 +18,9 @@ const H2_IDLE: Duration = Duration::from_secs(300);
 const H2_STREAM_WINDOW: u32 = 1 << 20;
 const H2_CONNECTION_WINDOW: u32 = 4 << 20;
 
-/// Pingora's proxy. Once it no longer accepts, Pingora drops connections that wait for their next request,
-/// and a request that is on its way meets a closed one; here it is answered before that.
+/// Pingora's proxy. Once it no longer accepts, Pingora would drop connections that wait for their next
+/// request, and a request that is on its way would meet a closed one. Here they stay until the process ends,
+/// and their next answer says that they will be closed: nothing is passed on of `http_cleanup`.
 pub(super) struct Front(Arc<HttpProxy<FreewayProxy>>);
 
 /// The service of the main listener.
@@ -57,10 +57,5 @@ impl HttpServerApp for Front {
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
         self.0.server_options()
-    }
-
-    async fn http_cleanup(&self) {
-        tokio::time::sleep(LAST_CALL).await;
-        self.0.http_cleanup().await;
     }
 }

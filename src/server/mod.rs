@@ -178,7 +178,7 @@ impl Freeway {
         let options = Opt { upgrade: takes_over, ..Opt::default() };
         let mut server = Server::new_with_opt_and_conf(options, server_conf(config, &handover)?);
         if takes_over {
-            say("ready to take over: send SIGQUIT to the process that runs, within 5 s");
+            say("ready to take over: send SIGQUIT to the process that runs; without it this one ends in 5 s");
         }
         server.bootstrap();
 

@@ -12,9 +12,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// After the listeners are closed, connections that wait for their next request are kept this long: what
-/// was on its way is answered.
-pub const LAST_CALL: Duration = Duration::from_millis(250);
+/// The process ends when nothing has been under way for this long. Clients that keep a connection may have
+/// sent their next request already; each gets one more answer, which says that it is the last.
+const LAST_CALL: Duration = Duration::from_millis(250);
 /// Between two looks at what is still running.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How long what is queued may take to become durable, when everything else has ended.
@@ -179,14 +179,20 @@ impl Drain {
     }
 }
 
-/// Waits until the listeners are closed and no request is under way any more.
+/// Waits until the listeners are closed, no request is under way, and none comes any more.
 async fn drained(gateway: &Gateway, phases: &mut broadcast::Receiver<ExecutionPhase>) {
     use ExecutionPhase::{ShutdownGracePeriod, ShutdownStarted};
     use broadcast::error::RecvError::Closed;
     while !matches!(phases.recv().await, Ok(ShutdownStarted | ShutdownGracePeriod) | Err(Closed)) {}
-    sleep(LAST_CALL + LOOK_AGAIN).await;
-    while gateway.traffic().running() > 0 {
+    let traffic = gateway.traffic();
+    let mut seen = traffic.seen();
+    let mut quiet_since = Instant::now();
+    while quiet_since.elapsed() < LAST_CALL {
         sleep(LOOK_AGAIN).await;
+        let before = std::mem::replace(&mut seen, traffic.seen());
+        if traffic.running() > 0 || seen != before {
+            quiet_since = Instant::now();
+        }
     }
 }
 

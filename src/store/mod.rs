@@ -15,13 +15,14 @@ pub use ops::{
     Charge, Credit, Idempotency, Lease, NewAccount, NewKey, Op, Outcome, Refusal, Returned, Settle, Settled,
 };
 pub use records::{
-    AccountRecord, ActivityRow, Discrepancy, Ended, Entry, EntryKind, Generation, KeyRecord, Receipt, Spent,
+    AccountRecord, ActivityRow, Discrepancy, Ended, Entry, EntryKind, Generation, KeyRecord, Receipt,
     Verification,
 };
 
 pub use sqlite::SqliteStore;
 
-use crate::accounts::{AccountId, KeyHash, KnownKey};
+use crate::accounts::{AccountId, KeyHash, KeyId, KnownKey};
+use crate::money::MicroCredits;
 
 /// A database that holds the ledger.
 pub trait Store: Send + Sync {
@@ -73,6 +74,10 @@ pub trait Reader: Send {
     #[expect(clippy::missing_errors_doc, reason = "see `key`")]
     fn account(&mut self, account: AccountId) -> Result<Option<AccountRecord>, StoreError>;
 
+    /// The account that was opened with this reference.
+    #[expect(clippy::missing_errors_doc, reason = "see `key`")]
+    fn account_by_reference(&mut self, reference: &str) -> Result<Option<AccountRecord>, StoreError>;
+
     /// Accounts in the order of their ids, after `after`, at most `limit`.
     #[expect(clippy::missing_errors_doc, reason = "see `key`")]
     fn accounts(&mut self, after: Option<AccountId>, limit: usize) -> Result<Vec<AccountRecord>, StoreError>;
@@ -103,9 +108,14 @@ pub trait Reader: Send {
         to_ms: u64,
     ) -> Result<Vec<ActivityRow>, StoreError>;
 
-    /// What an account has spent since each of these times, Unix ms.
+    /// What each key of an account has spent since each of these times, Unix ms. Keys that have spent
+    /// nothing since the earliest may be left out.
     #[expect(clippy::missing_errors_doc, reason = "see `key`")]
-    fn spent(&mut self, account: AccountId, since_ms: [u64; 3]) -> Result<Spent, StoreError>;
+    fn spent_by_key(
+        &mut self,
+        account: AccountId,
+        since_ms: [u64; 3],
+    ) -> Result<Vec<(KeyId, [MicroCredits; 3])>, StoreError>;
 
     /// What was charged under an idempotency key of an account, while that is remembered.
     #[expect(clippy::missing_errors_doc, reason = "see `key`")]

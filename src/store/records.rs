@@ -175,15 +175,6 @@ pub struct ActivityRow {
     pub charged: MicroCredits,
 }
 
-/// Sums of charges.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spent {
-    /// Ever.
-    pub total: MicroCredits,
-    /// Since each of the times asked for.
-    pub since: [MicroCredits; 3],
-}
-
 /// What was charged under an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {

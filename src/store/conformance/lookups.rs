@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::protocol::usage::{Usage, UsageSource};
-use crate::store::{Charge, Ended, EntryKind, Generation, Spent};
+use crate::store::{Charge, Ended, EntryKind, Generation, NewAccount};
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -91,10 +91,21 @@ pub(super) fn what_was_spent_is_summed_since_any_time(store: &dyn Store, _: Dyin
     for (id, created_ms) in [("gen-1", NOW), ("gen-2", NOW + 100), ("gen-3", NOW + 200)] {
         desk.charge(Charge { created_ms, took_ms: 0, ..charge(id, 10) });
     }
-    let spent = desk.reader().spent(desk.account, [NOW + 201, NOW + 200, NOW + 1]).expect("it reads");
-    assert_eq!(spent, Spent { total: ucr(30), since: [ucr(0), ucr(10), ucr(20)] });
+    let mut reader = desk.reader();
+    let spent = reader.spent_by_key(desk.account, [NOW + 201, NOW + 200, NOW + 1]).expect("it reads");
+    assert_eq!(spent, [(desk.key, [ucr(0), ucr(10), ucr(20)])]);
     let nobody = crate::accounts::AccountId::from_random(99);
-    assert_eq!(desk.reader().spent(nobody, [0; 3]).expect("it reads"), Spent::default());
+    assert_eq!(reader.spent_by_key(nobody, [0; 3]).expect("it reads"), []);
+}
+
+pub(super) fn an_account_is_found_by_its_reference(store: &dyn Store, _: Dying<'_>) {
+    let mut desk = Desk::new(store);
+    let new = NewAccount { reference: Some("signup:1".to_owned()), ..new_account(8, 5) };
+    desk.one(Op::CreateAccount(Box::new(new.clone())));
+    let mut reader = desk.reader();
+    let found = reader.account_by_reference("signup:1").expect("it reads").expect("it is there");
+    assert_eq!((found.id, found.balance), (new.id, ucr(5)));
+    assert_eq!(reader.account_by_reference("signup:2").expect("it reads"), None);
 }
 
 pub(super) fn everything_of_a_charge_is_kept(store: &dyn Store, _: Dying<'_>) {

@@ -36,7 +36,7 @@ tests! {
         a_key_ends_when_it_says, a_payment_is_credited_once, sums_that_do_not_fit_are_refused,
         the_revision_counts_changes_by_hand_only;
     lookups: accounts_come_in_pages, entries_come_latest_first, nobody_sees_anothers_generation,
-        activity_is_summed_by_day_model_and_provider, what_was_spent_is_summed_since_any_time,
+        activity_is_summed_by_day_model_and_provider, what_was_spent_is_summed_since_any_time, an_account_is_found_by_its_reference,
         everything_of_a_charge_is_kept;
     together: two_processes_share_a_balance, a_process_that_ends_gives_its_leases_back,
         the_leases_of_a_dead_process_return_whole, the_living_are_not_reaped,

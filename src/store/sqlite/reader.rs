@@ -4,7 +4,7 @@ use super::{connection, rows, verify};
 use crate::accounts::{AccountId, KeyHash, KeyId, KnownKey};
 use crate::money::MicroCredits;
 use crate::store::{
-    AccountRecord, ActivityRow, Ended, Entry, Generation, KeyRecord, Reader, Receipt, Spent, StoreError,
+    AccountRecord, ActivityRow, Ended, Entry, Generation, KeyRecord, Reader, Receipt, StoreError,
     Verification,
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
@@ -68,6 +68,10 @@ impl Reader for SqliteReader {
         self.one("SELECT * FROM accounts WHERE id = ?1", [account.get()], rows::account)
     }
 
+    fn account_by_reference(&mut self, reference: &str) -> Result<Option<AccountRecord>, StoreError> {
+        self.one("SELECT * FROM accounts WHERE reference = ?1", [reference], rows::account)
+    }
+
     fn accounts(&mut self, after: Option<AccountId>, limit: usize) -> Result<Vec<AccountRecord>, StoreError> {
         let sql = "SELECT * FROM accounts WHERE id > ?1 ORDER BY id LIMIT ?2";
         // No id is negative.
@@ -122,22 +126,20 @@ impl Reader for SqliteReader {
         })
     }
 
-    fn spent(&mut self, account: AccountId, since_ms: [u64; 3]) -> Result<Spent, StoreError> {
-        // All of one snapshot.
-        let transaction = self.0.transaction()?;
-        let total = "SELECT credited - balance FROM accounts WHERE id = ?1";
-        let total: Option<i64> =
-            transaction.prepare_cached(total)?.query_row([account.get()], |row| row.get(0)).optional()?;
-        let mut since = [MicroCredits::ZERO; 3];
-        let sql = "SELECT coalesce(-sum(amount), 0) FROM ledger \
-                   WHERE account = ?1 AND kind = 'charge' AND at_ms >= ?2";
-        for (sum, since_ms) in since.iter_mut().zip(since_ms) {
-            let mut select = transaction.prepare_cached(sql)?;
-            *sum = MicroCredits::new(
-                select.query_row([account.get(), rows::to_ms(since_ms)], |row| row.get(0))?,
-            );
-        }
-        Ok(Spent { total: MicroCredits::new(total.unwrap_or_default()), since })
+    fn spent_by_key(
+        &mut self,
+        account: AccountId,
+        since_ms: [u64; 3],
+    ) -> Result<Vec<(KeyId, [MicroCredits; 3])>, StoreError> {
+        let sql = "SELECT key, sum(iif(at_ms >= ?2, -amount, 0)) AS first, \
+                   sum(iif(at_ms >= ?3, -amount, 0)) AS second, sum(iif(at_ms >= ?4, -amount, 0)) AS third \
+                   FROM ledger WHERE account = ?1 AND kind = 'charge' AND at_ms >= min(?2, ?3, ?4) \
+                   GROUP BY key ORDER BY key";
+        let [first, second, third] = since_ms.map(rows::to_ms);
+        self.all(sql, [account.get(), first, second, third], |row| {
+            let sum = |column| rows::amount(row, column);
+            Ok((KeyId::new(row.get("key")?), [sum("first")?, sum("second")?, sum("third")?]))
+        })
     }
 
     fn receipt(
