@@ -17,6 +17,7 @@ mod script;
 mod accounts;
 mod admin;
 mod capped;
+mod cli_accounts;
 mod clients;
 mod cooldown;
 mod errors;
