@@ -177,7 +177,7 @@ impl Meter {
     fn agrees(&self, figure: Completion, local: u32) -> bool {
         let local = u64::from(local);
         let most = 2 * local + FRAME_TOKENS;
-        u64::from(figure.all) * 2 >= local && (self.uncountable || u64::from(figure.visible) <= most)
+        u64::from(figure.all) >= local / 2 && (self.uncountable || u64::from(figure.visible) <= most)
     }
 
     fn is_sane_prompt(&self, tokens: u32, estimate: u32) -> bool {

@@ -202,8 +202,9 @@ pub(super) async fn last_words(session: &mut Session, context: &mut Context, err
         return FailToProxy { error_code: 0, can_reuse_downstream: false };
     }
     if delivered {
-        // The client has all of its answer; only the upstream was left early.
-        return FailToProxy { error_code: 200, can_reuse_downstream: true };
+        // The client has all of its answer, only the upstream was left early. Pingora closes the client's
+        // connection after any error, whatever is said here.
+        return FailToProxy { error_code: 200, can_reuse_downstream: false };
     }
     let (api, shape, id, quota) = {
         let exchange = shared.lock();
