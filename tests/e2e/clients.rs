@@ -206,7 +206,7 @@ async fn the_openrouter_sdk_is_content() {
     // In one test, since both use one directory.
     let name = "openrouter_account.mjs";
     let Some(mut command) = node(name, &packages).await else { return };
-    let alpha = Provider::start("alpha", [Script::answer("Paris is the capital of France.")]).await;
+    let alpha = Provider::start("alpha", [Script::answer("Paris.")]).await;
     let router = Setup::new().accounts().provider(&alpha).start().await;
     let account = router.sign_up().await;
     finish(name, command.env("FREEWAY_URL", router.url()).env("FREEWAY_KEY", account.key)).await;
