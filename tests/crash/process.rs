@@ -1,6 +1,5 @@
 //! The program as a process: started, sent signals, killed, and started again on the same data.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -216,7 +215,7 @@ fn lines(stream: impl AsyncRead + Unpin + Send + 'static) -> watch::Receiver<Lin
     tokio::spawn(async move {
         let mut reader = BufReader::new(stream).lines();
         while let Ok(Some(line)) = reader.next_line().await {
-            sender.send_modify(|lines| drop(writeln!(lines.all, "{line}")));
+            sender.send_modify(|lines| lines.all.extend([line.as_str(), "\n"]));
         }
         sender.send_modify(|lines| lines.closed = true);
     });

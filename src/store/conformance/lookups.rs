@@ -43,7 +43,7 @@ pub(super) fn nobody_sees_anothers_generation(store: &dyn Store, _: Dying<'_>) {
     let mut desk = Desk::new(store);
     let other = Desk::named(store, 2);
     desk.charge(charge("gen-1", 10));
-    let mut find = |account, id: &str| desk.reader().generation(account, id).expect("it reads").is_some();
+    let find = |account, id: &str| desk.reader().generation(account, id).expect("it reads").is_some();
     assert!(find(desk.account, "gen-1"));
     assert!(!find(other.account, "gen-1"));
     assert!(!find(desk.account, "gen-2"));
@@ -124,8 +124,7 @@ pub(super) fn everything_of_a_charge_is_kept(store: &dyn Store, _: Dying<'_>) {
     };
     desk.charge(sparse);
     desk.charge(charge("gen-2", 30));
-    let mut find =
-        |id: &str| desk.reader().generation(desk.account, id).expect("it reads").expect("it is there");
+    let find = |id: &str| desk.reader().generation(desk.account, id).expect("it reads").expect("it is there");
     let kept = Generation {
         id: "gen-1".to_owned(),
         key: desk.key,

@@ -53,7 +53,8 @@ fn the_ledger_cannot_be_changed() {
 #[test]
 fn no_balance_goes_below_zero_whatever_the_program_does() {
     let (_folder, store) = fresh();
-    Desk::new(&store).lease(500, 500);
+    let mut desk = Desk::new(&store);
+    desk.lease(500, 500);
     for sql in
         ["balance = -1", "balance = 499", "leased = -1", "leased = balance + 1", "balance = credited + 1"]
     {
@@ -184,7 +185,9 @@ fn tampered(sql: &str, expect: &str) {
     let (_folder, store) = fresh();
     let mut desk = Desk::new(&store);
     desk.lease(500_000_000, 500_000_000);
-    (1..=3).for_each(|n| drop(desk.charge(charge(&format!("gen-{n}"), 100_000))));
+    for n in 1..=3 {
+        desk.charge(charge(&format!("gen-{n}"), 100_000));
+    }
     let direct = direct(&store);
     direct
         .execute_batch(

@@ -1,0 +1,83 @@
+//! `route`: a decision explained, without sending anything.
+
+use super::{Source, environment};
+use crate::catalog::Catalog;
+use crate::config::{Config, Overrides};
+use crate::protocol::inspect::inspect;
+use crate::routing::{self, Condition, Explanation, Inputs};
+use crate::services::catalog_sync;
+use crate::services::simulated_provider;
+use clap::Args;
+use std::collections::HashMap;
+use std::error::Error;
+use std::io::Read;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(super) struct Route {
+    #[command(flatten)]
+    source: Source,
+    /// The request's JSON body; `-` reads standard input.
+    #[arg(value_name = "FILE")]
+    request: PathBuf,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Read the providers' model lists first, instead of using only models that are written down.
+    #[arg(long)]
+    fetch: bool,
+}
+
+pub(super) fn route(args: &Route) -> Result<(), Box<dyn Error>> {
+    let overrides = Overrides { simulate: args.source.simulate, ..Overrides::default() };
+    let config = Config::load(args.source.config.as_deref(), &overrides, &environment)?;
+    let explanation = explain(&config, &read_request(&args.request)?, args.fetch)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&explanation)?);
+    } else {
+        println!("{explanation}");
+    }
+    Ok(())
+}
+
+fn read_request(path: &std::path::Path) -> Result<Vec<u8>, Box<dyn Error>> {
+    if path.as_os_str() != "-" {
+        return std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()).into());
+    }
+    let mut body = Vec::new();
+    std::io::stdin().read_to_end(&mut body)?;
+    Ok(body)
+}
+
+fn explain(config: &Config, body: &[u8], fetch: bool) -> Result<Explanation, Box<dyn Error>> {
+    let facts = inspect(body).map_err(|invalid| match invalid.param {
+        Some(param) => format!("{param}: {}", invalid.message),
+        None => invalid.message,
+    })?;
+    let catalog = offline_catalog(config, fetch);
+    let inputs = Inputs {
+        facts: &facts,
+        classification: routing::classify(body, &facts.features),
+        catalog: &catalog,
+        condition: &|_| Condition::default(),
+        policy: &config.policy,
+        seed: config.seed,
+    };
+    Ok(routing::explain(&inputs))
+}
+
+/// The models written down and the simulated ones; with `fetch`, the providers' lists too.
+fn offline_catalog(config: &Config, fetch: bool) -> Catalog {
+    let mut config = config.clone();
+    let mut lists = HashMap::new();
+    for provider in config.providers.iter().filter(|p| fetch && p.list_url.is_some()) {
+        match catalog_sync::fetch(provider) {
+            Ok(listing) => drop(lists.insert(provider.provider.slug.clone(), listing)),
+            Err(error) => eprintln!("freeway: {}: {error}", provider.provider.name),
+        }
+    }
+    if let Some(models) = &config.simulated {
+        config.providers.push(simulated_provider::configured(models, 0));
+    }
+    catalog_sync::catalog(&config, &lists)
+}
