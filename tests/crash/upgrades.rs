@@ -52,8 +52,6 @@ async fn a_stream_longer_than_the_hand_over_ends_in_the_old_process() {
     let next = next.ready().await;
     assert!(old.ended().await.success());
     let seen: Vec<_> = load.stop().await.into_iter().chain(short.stop().await).collect();
-    let s: Vec<_> = seen.iter().filter(|s| s.streamed).collect();
-    eprintln!("OLD {} {s:?}", old.logs());
     assert!(seen.iter().all(|one| one.paid.is_some()), "{}", summary(&seen));
     next.stop().await;
     Book::of_the_dead(&place.data_dir()).must_agree(&seen, &accounts.all);
