@@ -45,14 +45,16 @@
 //! | `request_filter` | `local.rs` | The path says which dialect; model lists and health are answered here. | 200, 404, 405 |
 //! | | `identify.rs` | Where there are accounts: the key says who pays. | 401, 503 |
 //! | | `admit.rs` | The body is read whole, within its size, a deadline and the memory set aside for all. | 408, 413, 415, 503 |
-//! | | `admit.rs` | [`protocol::inspect`] finds in one pass what the request needs and where it may be edited. | 400 |
-//! | | `admit.rs` | One [`snapshot::Snapshot`] is taken, and [`routing::plan`] orders the candidates. | 400, 403, 404, 429, 503 |
+//! | | `prepare.rs` | [`protocol::inspect`] finds in one pass what the request needs and where it may be edited. | 400 |
+//! | | `idempotency.rs` | A request that was sent before is answered as it was then. | 200, 409 |
+//! | | `prepare.rs` | One [`snapshot::Snapshot`] is taken, and [`routing::plan`] orders the candidates. | 400, 403, 404, 429, 503 |
 //! | | `charge.rs` | `ledger` reserves the worst case, from a lease in memory; `limits` count the request. | 402, 429, 503 |
 //! | | `wrapper.rs` | The wrapper takes the place of the client's session. | |
 //! | `upstream_peer` | `forward.rs`, `exchange.rs` | An attempt begins at the next candidate that takes calls; [`protocol::rewrite`] makes its body. | nobody left |
 //! | `upstream_request_filter` | `forward.rs` | A new head, with our key. Nothing of the client's goes out but the rewritten body. | |
 //! | the wrapper, for the body | `attempt.rs` | The body in slices, from its start for every attempt. | |
 //! | the wrapper, with the answer | `exchange.rs`, `attempt.rs` | The answer is judged, metered and retold by [`protocol::normalize`]. Nothing is written before the first meaningful token. | a failed attempt |
+//! | | `cap.rs` | Where the answer is paid for: a stream that may be longer than was reserved for is counted, and cut. | |
 //! | the wrapper, while waiting | `wrapper.rs` | The clocks run: first token, silence, the whole request. Comments go out. A client that leaves is seen at once. | a failed attempt |
 //! | `fail_to_connect`, `error_while_proxy` | `failover.rs` | [`routing::verdict`] says what the failure means, [`upstream`] learns from it. Back to `upstream_peer` if nothing was written. | nobody left |
 //! | the wrapper, at the end | `wrapper.rs`, `settle.rs` | Tokens nobody reported are counted, the charge is posted, and once it is durable the last bytes go out. | |

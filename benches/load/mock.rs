@@ -22,7 +22,7 @@ const CHUNK: &str = r#"{"id":"chatcmpl-0123456789","object":"chat.completion.chu
 
 const LAST: &str = r#"{"id":"chatcmpl-0123456789","object":"chat.completion.chunk","created":1764000000,"model":"mock-8b","choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}"#;
 
-const USAGE: &str = r#"{"id":"chatcmpl-0123456789","object":"chat.completion.chunk","created":1764000000,"model":"mock-8b","choices":[],"usage":{"prompt_tokens":14,"completion_tokens":50,"total_tokens":64}}"#;
+const USAGE: &str = r#"{"id":"chatcmpl-0123456789","object":"chat.completion.chunk","created":1764000000,"model":"mock-8b","choices":[],"usage":{"prompt_tokens":14,"completion_tokens":350,"total_tokens":364}}"#;
 
 /// How streams go on after their first event.
 #[derive(Clone, Copy, PartialEq)]

@@ -177,11 +177,14 @@ impl Attempt {
         std::mem::take(&mut self.backlog)
     }
 
-    /// The text delivered so far has this many tokens. Those to bill if that is too many: the answer ends.
+    /// Delivered text that was not counted against the limit yet.
+    pub(super) fn uncapped_text(&self) -> &str {
+        self.cap.as_ref().map_or("", |cap| cap.uncounted(self.reply.meter()))
+    }
+
+    /// That text has this many tokens. Those to bill if all of it is too much: the answer ends.
     pub(super) fn is_over(&mut self, counted: Option<u32>) -> Option<u32> {
-        let meter = self.reply.meter();
-        let tokens = meter.delivered_tokens(counted);
-        self.cap.as_mut()?.counted(tokens, meter)
+        self.cap.as_mut()?.counted(counted, self.reply.meter())
     }
 
     fn head(&mut self, head: &ResponseHeader) {

@@ -2,8 +2,8 @@
 //!
 //! Counting every event would cost more than the events. No vocabulary makes more tokens of a text than it
 //! has bytes, so the first count is due when there are as many bytes as tokens allowed, and the next when as
-//! many more came as there were tokens left. Few answers ever come that far, and none goes past its limit by
-//! more than one event.
+//! many more came as there were tokens left. Every byte is counted once, short answers not at all, and none
+//! goes past its limit by more than one event.
 
 use crate::metering::Meter;
 
@@ -14,12 +14,16 @@ pub(super) struct Cap {
     tokens: u64,
     /// With more bytes delivered the limit may have been passed.
     due_above: u64,
+    /// Bytes of the text that were counted, and their tokens. Where two pieces meet there may be a token more
+    /// than in the whole.
+    seen: usize,
+    seen_tokens: u32,
 }
 
 impl Cap {
     pub(super) fn new(tokens_a_choice: u32, choices: u32) -> Self {
         let tokens = u64::from(tokens_a_choice) * u64::from(choices.max(1));
-        Self { tokens, due_above: tokens }
+        Self { tokens, due_above: tokens, seen: 0, seen_tokens: 0 }
     }
 
     /// Whether what was delivered has to be counted before more is.
@@ -27,14 +31,22 @@ impl Cap {
         meter.delivered_bytes() > self.due_above
     }
 
-    /// What was delivered has this many tokens. Those to bill when it is too much: the answer ends there.
-    pub(super) fn counted(&mut self, tokens: u32, meter: &Meter) -> Option<u32> {
-        match self.tokens.checked_sub(u64::from(tokens)) {
+    /// The text that was not counted yet.
+    pub(super) fn uncounted<'a>(&self, meter: &'a Meter) -> &'a str {
+        meter.text().get(self.seen..).unwrap_or_default()
+    }
+
+    /// That text has this many tokens. Those to bill when all of it is too much: the answer ends there.
+    pub(super) fn counted(&mut self, tokens: Option<u32>, meter: &Meter) -> Option<u32> {
+        self.seen_tokens = self.seen_tokens.saturating_add(tokens.unwrap_or_default());
+        self.seen = meter.text().len();
+        let delivered = meter.delivered_tokens(tokens.is_some().then_some(self.seen_tokens));
+        match self.tokens.checked_sub(u64::from(delivered)) {
             Some(left) => {
                 self.due_above = meter.delivered_bytes() + left;
                 None
             }
-            None => Some(u32::try_from(self.tokens).unwrap_or(tokens)),
+            None => Some(u32::try_from(self.tokens).unwrap_or(delivered)),
         }
     }
 }
@@ -52,10 +64,10 @@ mod tests {
             meter.deliver(piece);
             if cap.is_due(&meter) {
                 counts += 1;
-                let tokens = estimate::count(meter.text());
-                if let Some(billed) = cap.counted(tokens, &meter) {
+                let tokens = estimate::count(cap.uncounted(&meter));
+                if let Some(billed) = cap.counted(Some(tokens), &meter) {
                     assert_eq!(u64::from(billed), cap.tokens);
-                    return (tokens, counts);
+                    return (estimate::count(meter.text()), counts);
                 }
             }
         }
@@ -68,7 +80,11 @@ mod tests {
             let longest = estimate::count(piece).max(1);
             for limit in [1, 16, 100, 4_096] {
                 let (tokens, counts) = run(piece, &mut Cap::new(limit, 1));
-                assert!(tokens > limit && tokens <= limit + longest + 1, "{piece:?}: {tokens} of {limit}");
+                let pieces = longest + counts;
+                assert!(
+                    tokens + counts > limit && tokens <= limit + pieces,
+                    "{piece:?}: {tokens} of {limit}"
+                );
                 assert!(counts <= 64, "{piece:?}: {counts} counts for {limit}");
             }
         }

@@ -291,9 +291,9 @@ impl Exchange {
         self.absorb(backlog, now)
     }
 
-    /// The text delivered so far.
-    pub(super) fn delivered_text(&self) -> String {
-        self.attempt.as_ref().map(|attempt| attempt.reply.meter().text().to_owned()).unwrap_or_default()
+    /// Delivered text that was not counted against the limit yet.
+    pub(super) fn uncapped_text(&self) -> String {
+        self.attempt.as_ref().map(|attempt| attempt.uncapped_text().to_owned()).unwrap_or_default()
     }
 
     /// That text has this many tokens. The rest of the answer, where that is its end.

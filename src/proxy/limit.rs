@@ -175,6 +175,20 @@ mod tests {
     }
 
     #[test]
+    fn whoever_waits_as_long_as_told_is_admitted() {
+        let key = Key::Account(crate::accounts::AccountId::new(1));
+        for (first, second) in [(0, 1), (0, 999), (250, 1_249), (7, 59_999)] {
+            let log = SlidingLog::new(MINUTE_MS, MINUTE_KEYS);
+            assert!(log.admit(key, 1, first).is_ok());
+            let over = log.admit(key, 1, second).expect_err("one a minute");
+            let (error, _) = refused(over, second);
+            let wait_ms = u64::from(error.retry_after_s.expect("a time")) * 1_000;
+            assert!(log.admit(key, 1, second + wait_ms).is_ok(), "{first}, {second}");
+            assert!(wait_ms < over.wait_ms + 1_000, "and not told to wait for nothing");
+        }
+    }
+
+    #[test]
     fn the_day_ends_at_midnight_utc() {
         assert_eq!(midnight_after(day_of(1_764_000_000_000)) % DAY_MS, 0);
         assert_eq!(midnight_after(0), DAY_MS);

@@ -89,7 +89,7 @@ impl Wrapper {
 
     /// Counts what was delivered. The rest of the answer, where it has to end here.
     async fn rest_if_over(&self) -> Option<Vec<u8>> {
-        let text = self.shared.lock().delivered_text();
+        let text = self.shared.lock().uncapped_text();
         let counted = settle::count(text).await;
         self.shared.lock().counted(counted)
     }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 /// How long anything may take before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Models that answer at once, in a third of a second, in nine, and in two minutes. No limits but the
+/// Models that answer at once, in a third of a second, in eight, and in two minutes. No limits but the
 /// credits.
 const CONFIG: &str = r#"
 [accounts]
@@ -57,8 +57,8 @@ max_output = 512
 inputs = ["text"]
 supports = ["max_tokens"]
 ttft_ms = 100
-tokens_per_s = 7
-output_tokens = 60
+tokens_per_s = 5
+output_tokens = 40
 "#;
 
 /// A place for the program's files, which outlives its processes.
