@@ -168,7 +168,7 @@ fn wish(account: AccountId) -> Wish {
     }
 }
 
-/// Of this process, all threads.
+/// Of the main thread, which does all of it.
 fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/schedstat").expect("Linux");
     let ns = stat.split_whitespace().next().and_then(|ns| ns.parse().ok()).expect("nanoseconds");

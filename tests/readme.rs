@@ -144,12 +144,20 @@ fn the_provider_table_is_that_of_the_profiles() {
 #[test]
 fn the_flag_table_is_that_of_the_help() {
     let mut real = BTreeSet::new();
-    for command in ["serve", "route"] {
-        let help = stdout(run(&[command.to_owned(), "--help".to_owned()], ""));
+    let groups = ["accounts", "keys", "ledger"];
+    let within = |group: &str| -> Vec<String> {
+        let help = stdout(run(&[group.to_owned(), "--help".to_owned()], ""));
+        let commands = help.lines().skip_while(|l| *l != "Commands:").skip(1).take_while(|l| !l.is_empty());
+        let names = commands.filter_map(|l| l.split_whitespace().next()).filter(|name| *name != "help");
+        names.map(|name| format!("{group} {name}")).collect()
+    };
+    let commands: Vec<String> = groups.iter().flat_map(|group| within(group)).collect();
+    for command in ["serve", "route"].map(str::to_owned).iter().chain(&commands) {
+        let mut arguments: Vec<_> = command.split_whitespace().map(str::to_owned).collect();
+        arguments.push("--help".to_owned());
+        let help = stdout(run(&arguments, ""));
         let options = help.lines().filter_map(|l| l.trim_start().strip_prefix("--"));
-        real.extend(
-            options.map(|o| (command.to_owned(), o.split("  ").next().unwrap_or_default().to_owned())),
-        );
+        real.extend(options.map(|o| (command.clone(), o.split("  ").next().unwrap_or_default().to_owned())));
     }
     let mut listed = BTreeSet::new();
     for row in table("| Flag | Of | Meaning |") {
@@ -157,7 +165,10 @@ fn the_flag_table_is_that_of_the_help() {
             let flag = code(&row[0]);
             let (name, value) = flag.split_once(' ').unwrap_or((&flag, ""));
             let value = if value.is_empty() { String::new() } else { format!(" <{value}>") };
-            listed.insert((command, format!("{}{value}", name.trim_start_matches("--"))));
+            let flag = format!("{}{value}", name.trim_start_matches("--"));
+            // A group stands for all its commands.
+            let all = if groups.contains(&command.as_str()) { within(&command) } else { vec![command] };
+            listed.extend(all.into_iter().map(|command| (command, flag.clone())));
         }
     }
     assert_eq!(listed, real);

@@ -71,9 +71,9 @@ CREATE TABLE ledger (
     first_token_ms INTEGER,
     took_ms INTEGER
 ) STRICT;
--- Latest first, by sequence number; and sums over a time.
+-- Latest first, by sequence number; and sums over a time, which then read nothing else.
 CREATE INDEX ledger_of_account ON ledger (account);
-CREATE INDEX charges_by_time ON ledger (account, at_ms, amount) WHERE kind = 'charge';
+CREATE INDEX charges_by_time ON ledger (account, at_ms, key, amount) WHERE kind = 'charge';
 
 CREATE TRIGGER ledger_is_not_changed BEFORE UPDATE ON ledger
 BEGIN
