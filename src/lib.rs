@@ -33,7 +33,7 @@
 //! | `api` | What accounts ask for besides answers: signing up, keys, balances, history; and the operator's part. |
 //! | `config` | A TOML file and the environment, parsed once into a value that cannot be wrong. |
 //! | `proxy` | Pingora's hooks, each in its file, and the exchange they move. |
-//! | `services` | What runs beside the requests, one loop a file; and the simulated provider. |
+//! | `services` | What runs beside the requests, one loop a file; the end of a process; and the simulated provider. |
 //! | `metrics`, `access_log` | Every series; the one line a request leaves. |
 //! | `logs` | Log lines on their way to standard error, off the request path. |
 //!
@@ -128,6 +128,7 @@
 //! | headers | `src/proxy/forward.rs` up, `src/proxy/reply.rs` down |
 //! | a setting | `src/config/file.rs`, then the README's table and `conf/single-node.toml`; a test compares them |
 //! | a metric | `src/metrics.rs`, then the README's table |
+//! | how a process stops, and another takes over | `src/services/drain.rs`, `src/server/{handover,front}.rs` |
 //! | the simulated models | `conf/simulated.toml`, `src/services/simulate/` |
 //! | a recorded quirk of a provider | `tests/fixtures/`, two files |
 //!

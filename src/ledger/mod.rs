@@ -21,7 +21,7 @@ use readers::Readers;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use top_up::TopUps;
 
@@ -35,6 +35,8 @@ const MAX_WRITES: usize = 256;
 const IDLE_LEASE_MS: u64 = 30_000;
 /// An account unused for this long is forgotten here.
 const IDLE_ACCOUNT_MS: u64 = 300_000;
+/// Between two looks whether the writer has ended.
+const CLOSE_LOOK: Duration = Duration::from_millis(2);
 /// Milliseconds in a day.
 const DAY_MS: u64 = 86_400_000;
 
@@ -231,20 +233,27 @@ impl Ledger {
         self.accounts.wallets().iter().for_each(|wallet| self.give_back(wallet));
     }
 
-    /// Returns all leases, waits for the queue to be committed and ends the writer. `false`: something was
-    /// left after `patience`; what was queued is lost with the process.
+    /// Returns all leases, waits for the queue to be committed and ends the writer, which gives the last of
+    /// its leases back. Nothing is admitted after that. `false`: something was left after `patience`; what was
+    /// queued is lost with the process, and another one finds the leases.
     #[expect(
         clippy::disallowed_methods,
         reason = "called by the main thread when nothing else runs any more"
     )]
     pub fn close(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
         self.retire();
-        let closed = self.queue.close(patience);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if closed && let Some(thread) = thread {
-            let _ = thread.join();
+        if !self.queue.close(patience) {
+            return false;
         }
-        closed
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        while thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            if Instant::now() > until {
+                return false;
+            }
+            std::thread::sleep(CLOSE_LOOK);
+        }
+        true
     }
 
     /// Brings the gauges up to date.

@@ -25,9 +25,6 @@ impl Reserved {
                 _ => Ok(Self { address, held: None }),
             };
         }
-        if inherited {
-            return Err(StartError::AnyPort(address));
-        }
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).map_err(failed)?;
         socket.set_reuse_port(true).map_err(failed)?;
         socket.bind(&address.into()).map_err(failed)?;

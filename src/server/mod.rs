@@ -174,6 +174,10 @@ impl Freeway {
     /// [`StartError`] when a listener cannot be set up.
     pub fn run(self, takes_over: bool) -> Result<(), StartError> {
         let config = self.gateway.config();
+        let listeners = [Some(config.listen), config.metrics_listen, config.admin_listen];
+        if let Some(any) = listeners.into_iter().flatten().find(|at| takes_over && at.port() == 0) {
+            return Err(StartError::AnyPort(any));
+        }
         let handover = Handover::new(config, takes_over)?;
         let options = Opt { upgrade: takes_over, ..Opt::default() };
         let mut server = Server::new_with_opt_and_conf(options, server_conf(config, &handover)?);

@@ -123,7 +123,10 @@ impl Drain {
                 () = gone(&mut self.phases) => return Err(Gone),
             };
             match told {
-                Told::EndNow => return Ok(self.close(HASTY_PATIENCE)),
+                Told::EndNow => {
+                    self.close(HASTY_PATIENCE);
+                    return Ok(());
+                }
                 Told::Terminate => break Closing::AtOnce,
                 Told::Upgrade if comes(&successor_waits).await => break Closing::HandedOver,
                 Told::Upgrade => {

@@ -73,6 +73,19 @@ impl Accounts {
     }
 }
 
+impl Accounts {
+    /// Ends every account's key.
+    pub fn revoke_keys(&mut self) {
+        let mut writer = writer(&self.data_dir);
+        for account in &self.all {
+            let (key, account) = (KeyId::new(account.id), Some(AccountId::new(account.id)));
+            let outcome =
+                writer.apply(&[Op::RevokeKey { key, account, at_ms: now_ms() }]).expect("applied").remove(0);
+            assert!(matches!(outcome, Outcome::Done), "{outcome:?}");
+        }
+    }
+}
+
 /// Not kept: whoever closes the ledger last puts it in order, and that is to be the program.
 fn writer(data_dir: &Path) -> Box<dyn Writer> {
     SqliteStore::open(data_dir).and_then(|store| store.writer()).expect("a ledger")

@@ -216,7 +216,8 @@ fn paid(answer: &Answer, streamed: bool) -> Option<i64> {
     Some(credits.parse::<MicroCredits>().expect("an amount").get())
 }
 
-fn request(streamed: bool, model: &str) -> String {
+/// A request to this model.
+pub fn request(streamed: bool, model: &str) -> String {
     let mut body = serde_json::json!({
         "model": model, "max_tokens": MAX_TOKENS,
         "messages": [{"role": "user", "content": "Say something that ends."}],

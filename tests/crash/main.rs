@@ -14,6 +14,7 @@ mod load;
 mod process;
 
 mod controls;
+mod elsewhere;
 mod full_disk;
 mod kills;
 mod stops;

@@ -50,8 +50,9 @@ async fn a_stream_longer_than_the_hand_over_ends_in_the_old_process() {
     let next = place.successor(&old).await;
     old.signal("QUIT");
     let next = next.ready().await;
+    let answers = tokio::spawn(load.stop());
     assert!(old.ended().await.success());
-    let seen: Vec<_> = load.stop().await.into_iter().chain(short.stop().await).collect();
+    let seen: Vec<_> = answers.await.expect("clients").into_iter().chain(short.stop().await).collect();
     assert!(seen.iter().all(|one| one.paid.is_some()), "{}", summary(&seen));
     next.stop().await;
     Book::of_the_dead(&place.data_dir()).must_agree(&seen, &accounts.all);
@@ -64,5 +65,6 @@ async fn a_process_nobody_hands_over_to_gives_up() {
     let mut waiting = place.spawn("127.0.0.1:1", &["--upgrade"]);
     assert!(!waiting.ended().await.success());
     let mut any_port = place.spawn("127.0.0.1:0", &["--upgrade"]);
+    any_port.logs_say("name the port the running process listens on").await;
     assert!(!any_port.ended().await.success());
 }
