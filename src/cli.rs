@@ -52,7 +52,7 @@ struct Serve {
     /// Where Prometheus scrapes /metrics; off by default.
     #[arg(long, value_name = "ADDR", env = "FREEWAY_METRICS_LISTEN")]
     metrics_listen: Option<SocketAddr>,
-    /// Where the operator looks at the endpoints; loopback only, off by default.
+    /// Where the operator looks and acts; loopback only without FREEWAY_ADMIN_TOKEN, off by default.
     #[arg(long, value_name = "ADDR", env = "FREEWAY_ADMIN_LISTEN")]
     admin_listen: Option<SocketAddr>,
     /// Folder for files of Freeway's own.

@@ -31,6 +31,28 @@ fn the_start_command_and_the_first_curl_answer() {
 }
 
 #[test]
+fn accounts_work_as_the_readme_says() {
+    let block = |what: &str| {
+        let found = blocks("sh").into_iter().find(|b| b.contains(what));
+        found.unwrap_or_else(|| panic!("no command with {what}"))
+    };
+    let data = tempfile::tempdir().expect("a directory");
+    let mut start = arguments(&block("serve --accounts"));
+    start.extend(["--data-dir".to_owned(), data.path().to_string_lossy().into_owned()]);
+    let program = Running::start(start);
+
+    let account = program.curl(&block("/v1/accounts"));
+    let key = account["key"]["key"].as_str().expect("a key");
+    let with_key = |what: &str| program.curl(&block(what).replace("cm_YOUR_KEY", key));
+
+    let answer = with_key("/v1/chat/completions");
+    let text = answer["choices"][0]["message"]["content"].as_str().unwrap_or_default();
+    assert!(text.contains("capital of France"), "{answer}");
+    assert!(with_key("/v1/account -H")["spent_credits"].as_f64().is_some_and(|spent| spent > 0.0));
+    assert_eq!(with_key("/v1/keys -H")["limit_credits"], 50);
+}
+
+#[test]
 fn the_route_command_explains() {
     let block = blocks("sh").into_iter().find(|b| b.contains("-- route")).expect("a route command");
     let request = block.split('\'').nth(1).expect("a quoted request");
@@ -312,16 +334,17 @@ impl Running {
         let path = url.strip_prefix("http://127.0.0.1:8080").expect("the default address");
         let headers = command.split("-H \"").skip(1).filter_map(|rest| rest.split('"').next());
         let headers: String = headers.map(|h| format!("{h}\r\n")).collect();
-        let body = command.split("-d '").nth(1).and_then(|rest| rest.split('\'').next()).expect("a body");
+        let body = command.split("-d '").nth(1).and_then(|rest| rest.split('\'').next());
+        let (method, body) = body.map_or(("GET", ""), |body| ("POST", body));
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let length = body.len();
         let host = &self.address;
-        let head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}");
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}");
         write!(stream, "{head}content-length: {length}\r\n\r\n{body}").expect("it takes requests");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
         let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
         serde_json::from_str(body).expect("JSON")
     }

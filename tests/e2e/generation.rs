@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const COST_UCR: i64 = 5_800;
 
 async fn priced() -> (Provider, Router) {
-    let alpha = Provider::start("alpha", [Script::answer("Paris").usage(14, 3)]).await;
+    let alpha = Provider::start("alpha", [Script::answer("Paris")]).await;
     let router = Setup::new().provider(&alpha).accounts().limits("free_per_minute = 0").start().await;
     (alpha, router)
 }

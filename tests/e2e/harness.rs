@@ -239,7 +239,9 @@ impl Setup {
         let mut command = Command::new(env!("CARGO_BIN_EXE_freeway"));
         command.arg("serve").arg("--config").arg(&config_file).arg("--data-dir").arg(dir.path().join("data"));
         for listener in ["--listen", "--metrics-listen", "--admin-listen"] {
-            command.args([listener, "127.0.0.1:0"]);
+            if !self.args.iter().any(|argument| argument == listener) {
+                command.args([listener, "127.0.0.1:0"]);
+            }
         }
         // A developer's own provider keys must not add providers.
         command.args(&self.args).env_clear().env("RUST_BACKTRACE", "1");
@@ -326,6 +328,19 @@ impl Router {
         self.dir.path().join("data")
     }
 
+    /// Those files.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut folders = vec![self.data_dir()];
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            for path in entries.map(|entry| entry.path()) {
+                if path.is_dir() { folders.push(path) } else { files.push(path) }
+            }
+        }
+        files
+    }
+
     /// Signs up for an account.
     pub async fn sign_up(&self) -> Account {
         let answer = self.client().await.post("/v1/accounts", &[], "{}").await;
@@ -395,6 +410,29 @@ impl Router {
         let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).expect("a peak");
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("kilobytes") / 1024
     }
+}
+
+/// After every test: no API key and no provider's key has found its way into a log or a file.
+impl Drop for Router {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let files = self.files().into_iter().filter_map(|file| std::fs::read(file).ok());
+        for bytes in files.chain([self.logs().into_bytes(), self.said().into_bytes()]) {
+            assert!(!holds_api_key(&bytes), "an API key was written down");
+            assert!(memchr::memmem::find(&bytes, b"-secret").is_none(), "a provider's key was written down");
+        }
+    }
+}
+
+/// `cm_` and 64 hexadecimal digits.
+fn holds_api_key(bytes: &[u8]) -> bool {
+    let is_digit = |b: &u8| b.is_ascii_hexdigit();
+    memchr::memmem::find_iter(bytes, b"cm_").any(|at| {
+        let rest = &bytes[at + 3..];
+        rest.len() >= 64 && rest[..64].iter().all(is_digit)
+    })
 }
 
 fn access_lines(lines: &Lines) -> Vec<Value> {

@@ -16,6 +16,7 @@ mod script;
 
 mod accounts;
 mod admin;
+mod canary;
 mod capped;
 mod clients;
 mod cooldown;
