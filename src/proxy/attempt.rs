@@ -1,6 +1,6 @@
 //! One try at one endpoint: the body it is sent, and what becomes of its answer.
 
-use super::cap::Cap;
+use super::cap::{Cap, Count};
 use super::exchange::Job;
 use super::failover::Failure;
 use crate::catalog::Endpoint;
@@ -182,9 +182,9 @@ impl Attempt {
         self.cap.as_ref().map_or("", |cap| cap.uncounted(self.reply.meter()))
     }
 
-    /// That text has this many tokens. Those to bill if all of it is too much: the answer ends.
-    pub(super) fn is_over(&mut self, counted: Option<u32>) -> Option<u32> {
-        self.cap.as_mut()?.counted(counted, self.reply.meter())
+    /// That text has this many tokens.
+    pub(super) fn counted(&mut self, tokens: Option<u32>) -> Count {
+        self.cap.as_mut().map_or(Count::Within, |cap| cap.counted(tokens, self.reply.meter()))
     }
 
     fn head(&mut self, head: &ResponseHeader) {

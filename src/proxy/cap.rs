@@ -2,8 +2,9 @@
 //!
 //! Counting every event would cost more than the events. No vocabulary makes more tokens of a text than it
 //! has bytes, so the first count is due when there are as many bytes as tokens allowed, and the next when as
-//! many more came as there were tokens left. Every byte is counted once, short answers not at all, and none
-//! goes past its limit by more than one event.
+//! many more came as there were tokens left. Each count is of what came since the last; only before an answer
+//! is ended the whole of it is counted, since pieces have a token more here and there. Short answers are not
+//! counted at all, and none goes past its limit by more than one event.
 
 use crate::metering::Meter;
 
@@ -18,12 +19,25 @@ pub(super) struct Cap {
     /// than in the whole.
     seen: usize,
     seen_tokens: u32,
+    /// The last count was of the whole text.
+    whole: bool,
+}
+
+/// What a count comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Count {
+    /// More may go out.
+    Within,
+    /// It seems too much: the whole is to be counted.
+    Doubtful,
+    /// It is too much; these are the tokens to bill. The answer ends there.
+    Over(u32),
 }
 
 impl Cap {
     pub(super) fn new(tokens_a_choice: u32, choices: u32) -> Self {
         let tokens = u64::from(tokens_a_choice) * u64::from(choices.max(1));
-        Self { tokens, due_above: tokens, seen: 0, seen_tokens: 0 }
+        Self { tokens, due_above: tokens, seen: 0, seen_tokens: 0, whole: true }
     }
 
     /// Whether what was delivered has to be counted before more is.
@@ -36,17 +50,21 @@ impl Cap {
         meter.text().get(self.seen..).unwrap_or_default()
     }
 
-    /// That text has this many tokens. Those to bill when all of it is too much: the answer ends there.
-    pub(super) fn counted(&mut self, tokens: Option<u32>, meter: &Meter) -> Option<u32> {
+    /// That text has this many tokens.
+    pub(super) fn counted(&mut self, tokens: Option<u32>, meter: &Meter) -> Count {
         self.seen_tokens = self.seen_tokens.saturating_add(tokens.unwrap_or_default());
-        self.seen = meter.text().len();
         let delivered = meter.delivered_tokens(tokens.is_some().then_some(self.seen_tokens));
         match self.tokens.checked_sub(u64::from(delivered)) {
             Some(left) => {
                 self.due_above = meter.delivered_bytes() + left;
-                None
+                (self.seen, self.whole) = (meter.text().len(), false);
+                Count::Within
             }
-            None => Some(u32::try_from(self.tokens).unwrap_or(delivered)),
+            None if !self.whole => {
+                (self.seen, self.seen_tokens, self.whole) = (0, 0, true);
+                Count::Doubtful
+            }
+            None => Count::Over(u32::try_from(self.tokens).unwrap_or(delivered)),
         }
     }
 }
@@ -56,16 +74,16 @@ mod tests {
     use super::*;
     use crate::metering::estimate;
 
-    /// Delivers `piece` after `piece` under a limit. How many tokens came out, and how often was counted.
-    fn run(piece: &str, cap: &mut Cap) -> (u32, u32) {
+    /// Delivers pieces under a limit. How many tokens came out, and how often was counted.
+    fn run<'a>(pieces: impl IntoIterator<Item = &'a str>, cap: &mut Cap) -> (u32, u32) {
         let mut meter = Meter::default();
         let mut counts = 0;
-        for _ in 0..100_000 {
+        for piece in pieces {
             meter.deliver(piece);
-            if cap.is_due(&meter) {
+            while cap.is_due(&meter) {
                 counts += 1;
                 let tokens = estimate::count(cap.uncounted(&meter));
-                if let Some(billed) = cap.counted(Some(tokens), &meter) {
+                if let Count::Over(billed) = cap.counted(Some(tokens), &meter) {
                     assert_eq!(u64::from(billed), cap.tokens);
                     return (estimate::count(meter.text()), counts);
                 }
@@ -74,24 +92,31 @@ mod tests {
         panic!("it was never ended");
     }
 
+    fn again(piece: &str) -> impl Iterator<Item = &str> {
+        std::iter::repeat_n(piece, 100_000)
+    }
+
     #[test]
     fn an_answer_passes_its_limit_by_one_piece_at_most_and_is_seldom_counted() {
         for piece in [" word", " the quick brown fox", "7", "é", " 東京", "    return x;\n"] {
             let longest = estimate::count(piece).max(1);
             for limit in [1, 16, 100, 4_096] {
-                let (tokens, counts) = run(piece, &mut Cap::new(limit, 1));
-                let pieces = longest + counts;
-                assert!(
-                    tokens + counts > limit && tokens <= limit + pieces,
-                    "{piece:?}: {tokens} of {limit}"
-                );
+                let (tokens, counts) = run(again(piece), &mut Cap::new(limit, 1));
+                assert!(tokens > limit && tokens <= limit + longest + 1, "{piece:?}: {tokens} of {limit}");
                 assert!(counts <= 64, "{piece:?}: {counts} counts for {limit}");
             }
         }
     }
 
     #[test]
+    fn words_that_come_in_pieces_are_counted_as_words() {
+        let letters = ["\u{20}", "w", "o", "r", "d"].into_iter().cycle().take(100_000);
+        let (tokens, _) = run(letters, &mut Cap::new(40, 1));
+        assert!((41..=44).contains(&tokens), "{tokens}");
+    }
+
+    #[test]
     fn every_choice_has_the_limit() {
-        assert_eq!(run(" word", &mut Cap::new(10, 4)).0, 41);
+        assert_eq!(run(again(" word"), &mut Cap::new(10, 4)).0, 41);
     }
 }

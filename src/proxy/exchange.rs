@@ -4,6 +4,7 @@
 //! held across an await.
 
 use super::attempt::{Attempt, Flow};
+use super::cap::Count;
 use super::charge::Admitted;
 use super::failover::{self, Failure, Tried};
 use super::gateway::Gateway;
@@ -296,13 +297,18 @@ impl Exchange {
         self.attempt.as_ref().map(|attempt| attempt.uncapped_text().to_owned()).unwrap_or_default()
     }
 
-    /// That text has this many tokens. The rest of the answer, where that is its end.
-    pub(super) fn counted(&mut self, tokens: Option<u32>) -> Option<Vec<u8>> {
-        let attempt = self.attempt.as_mut()?;
-        let billed = attempt.is_over(tokens)?;
+    /// That text has this many tokens.
+    pub(super) fn counted(&mut self, tokens: Option<u32>) -> Count {
+        self.attempt.as_mut().map_or(Count::Within, |attempt| attempt.counted(tokens))
+    }
+
+    /// Ends the answer with the tokens it has. What its client gets last.
+    pub(super) fn cut(&mut self, tokens: u32) -> Vec<u8> {
         let mut out = Vec::new();
-        attempt.reply.cut(billed, &mut out);
-        Some(out)
+        if let Some(attempt) = &mut self.attempt {
+            attempt.reply.cut(tokens, &mut out);
+        }
+        out
     }
 
     fn fail(&mut self, failure: Failure, mut out: Vec<u8>) -> Step {

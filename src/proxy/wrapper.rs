@@ -5,6 +5,7 @@
 //! posted. It is the one file that names Pingora's hidden custom-session trait; the end-to-end tests
 //! watch over that trait's behaviour.
 
+use super::cap::Count;
 use super::exchange::{Expiry, Shared, Step};
 use super::{failover, reply, settle};
 use async_trait::async_trait;
@@ -89,9 +90,16 @@ impl Wrapper {
 
     /// Counts what was delivered. The rest of the answer, where it has to end here.
     async fn rest_if_over(&self) -> Option<Vec<u8>> {
-        let text = self.shared.lock().uncapped_text();
-        let counted = settle::count(text).await;
-        self.shared.lock().counted(counted)
+        loop {
+            let text = self.shared.lock().uncapped_text();
+            let tokens = settle::count(text).await;
+            let mut exchange = self.shared.lock();
+            match exchange.counted(tokens) {
+                Count::Within => return None,
+                Count::Doubtful => {}
+                Count::Over(tokens) => return Some(exchange.cut(tokens)),
+            }
+        }
     }
 
     /// Ends a whole answer: counts what nobody counted, and has the charge durable before the end goes out.
