@@ -2,7 +2,7 @@
 
 use super::amount::{Credits, Usd};
 use super::dates;
-use super::keys::{KeyUsage, remaining};
+use super::key_views::{KeyUsage, remaining};
 use super::query::Query;
 use super::{Answer, Data, Desk, Reply, not_found};
 use crate::accounts::{Caller, Tiers, Wallet};

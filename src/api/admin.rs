@@ -3,7 +3,7 @@
 use super::account::AccountView;
 use super::amount::Credits;
 use super::fields::{Fields, invalid};
-use super::keys;
+use super::key_views;
 use super::page::{DEFAULT_LIMIT, MAX_LIMIT, Page, cursor};
 use super::query::Query;
 use super::signup::{NewAccountWish, REFERENCE_PREFIX};
@@ -102,16 +102,16 @@ impl Desk<'_> {
             AdminOperation::Credit(id) => self.credit(id).await,
             AdminOperation::ListKeys(id) => {
                 self.existing(id).await?;
-                keys::list(&self.look(move |reader| reader.keys(id)).await?)
+                key_views::list(&self.look(move |reader| reader.keys(id)).await?)
             }
             AdminOperation::CreateKey(id) => {
                 let mut fields = Fields::read(self.call.body)?;
                 let cap = fields.credits("limit_credits")?;
                 let wanted = self.wanted_key(fields, cap)?;
                 let (key, record) = self.make_key(id, wanted).await?;
-                keys::created(&key, &record)
+                key_views::created(&key, &record)
             }
-            AdminOperation::RevokeKey(id) => keys::deleted(self.revoke(&id, None).await?),
+            AdminOperation::RevokeKey(id) => key_views::deleted(self.revoke(&id, None).await?),
             AdminOperation::Transactions(id) => {
                 self.existing(id).await?;
                 self.transactions(id).await

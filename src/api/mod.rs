@@ -11,6 +11,7 @@ mod dates;
 mod fields;
 mod generation;
 mod history;
+mod key_views;
 mod keys;
 mod page;
 mod query;
@@ -26,7 +27,7 @@ pub use signup::Applicant;
 use crate::accounts::Caller;
 use crate::catalog::Catalog;
 use crate::ledger::Ledger;
-use crate::limits::SlidingLog;
+use crate::limits::{Over, SlidingLog};
 use crate::protocol::Dialect;
 use crate::protocol::errors::{ApiError, ErrorKind};
 use crate::store::{Op, Outcome, Reader, StoreError};
@@ -166,6 +167,11 @@ impl Desk<'_> {
         })
     }
 
+    /// Refuses what would be counted and then not happen.
+    fn check_writable(&self) -> Result<(), Box<ApiError>> {
+        if self.ledger.is_healthy() { Ok(()) } else { Err(unavailable()) }
+    }
+
     /// Today, since 1970.
     fn today(&self) -> u32 {
         crate::ledger::day_of(self.call.now_ms)
@@ -193,6 +199,12 @@ struct Data<T> {
 fn unavailable() -> Box<ApiError> {
     let error = ApiError::new(ErrorKind::Unavailable, "accounts cannot be reached at the moment; try again");
     Box::new(error.with("reason", "billing_unavailable").retry_after_s(1))
+}
+
+/// The day's share of something is used up; trying again soon is pointless.
+fn too_often(over: &Over, words: String) -> Box<ApiError> {
+    let seconds = u32::try_from(over.wait_ms.div_ceil(1000)).unwrap_or(u32::MAX);
+    Box::new(ApiError::new(ErrorKind::QuotaExceeded, words).retry_after_s(seconds))
 }
 
 fn not_found(words: &str) -> Box<ApiError> {

@@ -2,11 +2,11 @@
 
 use super::amount::Credits;
 use super::fields::{Fields, invalid};
-use super::keys::ShownKey;
+use super::key_views::ShownKey;
 use super::secrets::{self, Wanted};
-use super::{Answer, Desk, Reply, unexpected};
+use super::{Answer, Desk, Reply, too_often, unexpected};
 use crate::accounts::ApiKey;
-use crate::limits::{Key, Over};
+use crate::limits::Key;
 use crate::protocol::errors::{ApiError, ErrorKind};
 use crate::store::{AccountRecord, NewAccount, NewKey, Op, Outcome};
 use serde::Serialize;
@@ -64,7 +64,12 @@ impl Desk<'_> {
             return known(&account);
         }
         let network = Key::network(applicant.address);
-        self.api.signups.admit(network, limit, self.call.now_ms).map_err(|over| too_many(&over))?;
+        self.check_writable()?;
+        self.api.signups.admit(network, limit, self.call.now_ms).map_err(|over| {
+            let words =
+                format!("{limit} accounts were opened from this network within 24 hours; that is all");
+            too_often(&over, words)
+        })?;
         let grant = self.ledger.rules().grant;
         self.open(NewAccountWish { name, reference, grant }).await
     }
@@ -128,12 +133,6 @@ fn known(account: &AccountRecord) -> Answer {
                   nothing was done now",
     };
     Reply::json(200, &known)
-}
-
-fn too_many(over: &Over) -> Box<ApiError> {
-    let words = format!("{} accounts were opened from this network within 24 hours; that is all", over.limit);
-    let seconds = u32::try_from(over.wait_ms.div_ceil(1000)).unwrap_or(u32::MAX);
-    Box::new(ApiError::new(ErrorKind::QuotaExceeded, words).retry_after_s(seconds))
 }
 
 #[cfg(test)]
