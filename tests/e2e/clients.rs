@@ -138,7 +138,12 @@ async fn installed(dir: &Path, install: &mut [Command]) {
 /// Plays one script to its end.
 async fn play(what: &str, command: &mut Command) {
     let stage = stage().await;
-    let said = run(what, command.env("FREEWAY_URL", stage.router.url())).await;
+    finish(what, command.env("FREEWAY_URL", stage.router.url())).await;
+}
+
+/// Plays a script whose stage is set.
+async fn finish(what: &str, command: &mut Command) {
+    let said = run(what, command).await;
     assert!(said.lines().last().is_some_and(|l| l.starts_with("passed ")), "{said}");
 }
 
@@ -150,10 +155,11 @@ async fn has_node() -> bool {
     major.is_some_and(|major| major >= 20) && exists("npm").await
 }
 
-async fn node(name: &str, wanted: &[&str]) {
+/// A command that runs a script beside its packages; `None` where that is not possible.
+async fn node(name: &str, wanted: &[&str]) -> Option<Command> {
     if !has_node().await {
         eprintln!("skipped: Node 20 or npm is not installed");
-        return;
+        return None;
     }
     let dir = packages(&format!("node-{}", wanted.join("+").replace(['@', '/'], "_")));
     let mut npm = Command::new("npm");
@@ -161,7 +167,15 @@ async fn node(name: &str, wanted: &[&str]) {
     installed(&dir, &mut [npm]).await;
     // Modules are looked up beside the script.
     std::fs::copy(script(name), dir.join(name)).expect("a copy");
-    play(name, Command::new("node").current_dir(&dir).arg(name)).await;
+    let mut command = Command::new("node");
+    command.current_dir(&dir).arg(name);
+    Some(command)
+}
+
+async fn play_node(name: &str, wanted: &[&str]) {
+    if let Some(mut command) = node(name, wanted).await {
+        play(name, &mut command).await;
+    }
 }
 
 #[tokio::test]
@@ -182,15 +196,23 @@ async fn the_openai_python_package_is_content() {
 
 #[tokio::test]
 async fn the_openai_node_package_is_content() {
-    node("openai_node.mjs", &["openai@6.49.0"]).await;
+    play_node("openai_node.mjs", &["openai@6.49.0"]).await;
 }
 
 #[tokio::test]
 async fn the_openrouter_sdk_is_content() {
-    node("openrouter_sdk.mjs", &["@openrouter/sdk@1.3.19"]).await;
+    let packages = ["@openrouter/sdk@1.3.19"];
+    play_node("openrouter_sdk.mjs", &packages).await;
+    // In one test, since both use one directory.
+    let name = "openrouter_account.mjs";
+    let Some(mut command) = node(name, &packages).await else { return };
+    let alpha = Provider::start("alpha", [Script::answer("Paris.")]).await;
+    let router = Setup::new().accounts().provider(&alpha).start().await;
+    let account = router.sign_up().await;
+    finish(name, command.env("FREEWAY_URL", router.url()).env("FREEWAY_KEY", account.key)).await;
 }
 
 #[tokio::test]
 async fn the_vercel_ai_sdk_is_content() {
-    node("vercel_ai.mjs", &["ai@6.0.325", "@openrouter/ai-sdk-provider@2.10.0", "zod@4.6.7"]).await;
+    play_node("vercel_ai.mjs", &["ai@6.0.325", "@openrouter/ai-sdk-provider@2.10.0", "zod@4.6.7"]).await;
 }

@@ -102,12 +102,15 @@ async fn what_came_to_nothing_runs_anew() {
     let provider = Provider::start("alpha", scripts).await;
     let (router, bank) = paid(&[&provider]).await;
     let purse = bank.open(GRANT);
-    let client = &mut router.client().await;
     let request = streamed(ask("hi"));
-    assert_eq!(send(client, &purse, "key", PATH, &request).await.status, 502, "nobody answered");
-    let cut = send(client, &purse, "key", PATH, &request).await;
+    assert_eq!(
+        send(&mut router.client().await, &purse, "key", PATH, &request).await.status,
+        502,
+        "nobody answered"
+    );
+    let cut = send(&mut router.client().await, &purse, "key", PATH, &request).await;
     assert!(String::from_utf8_lossy(&cut.body).contains("\"error\""), "it broke off");
-    let whole = send(client, &purse, "key", PATH, &request).await;
+    let whole = send(&mut router.client().await, &purse, "key", PATH, &request).await;
     assert_eq!((whole.status, whole.text().as_str()), (200, "Paris."));
     assert_eq!(bank.balance(&purse), 1_000_000_000 - 5_800);
 }
