@@ -83,6 +83,9 @@ impl Queue {
         let mut state = self.lock();
         state.taken = 0;
         state.jobs.extend(jobs);
+        if state.jobs.is_empty() {
+            self.idle.notify_all();
+        }
     }
 
     /// Waits for jobs, at most `patience`.
