@@ -148,8 +148,8 @@ async fn without_accounts_nothing_is_cut() {
 }
 
 /// Looks at the account until told to stop: never below zero, never more leased than there is.
-fn sample(bank: Arc<Bank>, purse: Purse, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<u32> {
-    std::thread::spawn(move || {
+fn sample(bank: Arc<Bank>, purse: Purse, stop: Arc<AtomicBool>) -> tokio::task::JoinHandle<u32> {
+    tokio::task::spawn_blocking(move || {
         let mut looks = 0;
         while !stop.load(Ordering::Acquire) {
             let account = bank.account(&purse);
@@ -191,7 +191,7 @@ async fn a_thousand_requests_at_once_cannot_spend_what_is_not_there() {
         assert_eq!(answer.expect("it ends").status, 200);
     }
     stop.store(true, Ordering::Release);
-    let looks = sampler.join().expect("it never saw anything odd");
+    let looks = sampler.await.expect("it never saw anything odd");
     assert!(looks > 10, "it looked {looks} times");
     assert_eq!(bank.entries(&purse).len(), 10);
     assert_eq!(bank.balance(&purse), 10 * (each.get() - 8 * 200 - 50 * 1_000));
