@@ -70,8 +70,9 @@ pub enum Refused {
 pub struct Exhausted {
     /// All of the balance is leased.
     pub credits: bool,
-    /// All requests of the day are.
-    pub requests: bool,
+    /// All requests of this day and tier (funded or not) are. Of another's that says nothing: midnight may
+    /// come, or a payment, while a request waits for an answer that others have asked for.
+    pub requests: Option<(u32, bool)>,
 }
 
 /// Tries to admit a request on `today`, days since 1970. `exhausted`: what the store is known to have
@@ -106,7 +107,7 @@ pub fn step(caller: &Arc<Caller>, worst: &Worst, tiers: &Tiers, today: u32, exha
     if wallet.take_request(day, funded) {
         return Step::Held(reservation, fit);
     }
-    match day_limit.filter(|_| exhausted.requests) {
+    match day_limit.filter(|_| exhausted.requests == Some((day, funded))) {
         Some(limit) => Step::Refused(Refused::Day { limit }),
         None => top_up(MicroCredits::ZERO),
     }

@@ -7,14 +7,17 @@
 mod held;
 mod queue;
 mod readers;
+mod stepwise;
 mod top_up;
 mod writer;
 
 pub use held::{Held, Posting};
+#[doc(hidden)]
+pub use stepwise::Stepwise;
 
 use crate::accounts::{self, Accounts, Caller, Exhausted, KeyHash, Refused, Rules, Step, Worst};
 use crate::metrics::LedgerMetrics;
-use crate::store::{Op, Outcome, Reader, Returned, Store, StoreError};
+use crate::store::{Op, Outcome, Reader, Store, StoreError};
 use held::Slots;
 use queue::{Done, Job, Queue};
 use readers::Readers;
@@ -83,27 +86,37 @@ impl Ledger {
         rules: Rules,
         metrics: LedgerMetrics,
     ) -> Result<Arc<Self>, StoreError> {
-        let queue = Arc::new(Queue::default());
-        let top_ups = Arc::new(TopUps::default());
-        let writer =
-            writer::Writer::new(store.writer()?, Arc::clone(&queue), Arc::clone(&top_ups), metrics.clone());
-        let readers = Readers::new(Arc::clone(&store));
+        let (ledger, writer) = Self::parts(store, rules, metrics)?;
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| StoreError::Failed(error.to_string()))?;
-        Ok(Arc::new(Self {
+        *ledger.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(ledger)
+    }
+
+    fn parts(
+        store: Arc<dyn Store>,
+        rules: Rules,
+        metrics: LedgerMetrics,
+    ) -> Result<(Arc<Self>, writer::Writer), StoreError> {
+        let queue = Arc::new(Queue::default());
+        let top_ups = Arc::new(TopUps::default());
+        let writer =
+            writer::Writer::new(store.writer()?, Arc::clone(&queue), Arc::clone(&top_ups), metrics.clone());
+        let ledger = Arc::new(Self {
             slots: Slots::new(rules.max_open),
             writes: Slots::new(MAX_WRITES),
             rules,
             accounts: Accounts::default(),
             queue,
-            readers,
+            readers: Readers::new(store),
             top_ups,
             metrics,
             retiring: AtomicBool::new(false),
-            thread: Mutex::new(Some(thread)),
-        }))
+            thread: Mutex::new(None),
+        });
+        Ok((ledger, writer))
     }
 
     /// What requests cost and may use.
@@ -175,7 +188,7 @@ impl Ledger {
                     let topped = tokio::time::timeout(LEASE_WAIT, self.top_up(caller, wish)).await;
                     let heard = topped.ok().flatten().ok_or(NotAdmitted::Unavailable)?;
                     exhausted.credits |= heard.credits;
-                    exhausted.requests |= heard.requests;
+                    exhausted.requests = heard.requests.or(exhausted.requests);
                 }
             }
         }
@@ -264,11 +277,7 @@ impl Ledger {
     }
 
     fn give_back(&self, wallet: &Arc<accounts::Wallet>) {
-        let (amount, slice) = wallet.surrender();
-        if amount.get() != 0 || slice.left != 0 {
-            let op = Op::Return(Returned { account: wallet.account(), amount, slice });
-            self.queue.push(Job { op, done: Done::Return { wallet: Arc::clone(wallet) } });
-        }
+        self.top_ups.give_back(&self.queue, wallet);
     }
 
     /// Whether [`Ledger::retire`] was called.

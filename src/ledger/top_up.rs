@@ -2,7 +2,7 @@
 
 use super::queue::{Done, Job, Queue};
 use crate::accounts::{AccountId, Exhausted, Grant, Wallet, Wish};
-use crate::store::{Lease, Op};
+use crate::store::{Lease, Op, Returned};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -35,6 +35,20 @@ impl TopUps {
         }
     }
 
+    /// Gives back what the wallet has not reserved, unless a lease is under way for it: that one would find
+    /// all of it leased, and whoever waits would be refused for want of what is just coming back.
+    pub(super) fn give_back(&self, queue: &Queue, wallet: &Arc<Wallet>) {
+        let under_way = self.lock();
+        if under_way.contains_key(&wallet.account()) {
+            return;
+        }
+        let (amount, slice) = wallet.surrender();
+        if amount.get() != 0 || slice.left != 0 {
+            let op = Op::Return(Returned { account: wallet.account(), amount, slice });
+            queue.push(Job { op, done: Done::Return { wallet: Arc::clone(wallet) } });
+        }
+    }
+
     fn begin(&self, queue: &Queue, wallet: &Arc<Wallet>, mut wish: Wish) -> Heard {
         let mut under_way = self.lock();
         if let Some(under_way) = under_way.get(&wallet.account()) {
@@ -43,11 +57,11 @@ impl TopUps {
         let heard = watch::Sender::new(None);
         let requests = wish.requests;
         under_way.insert(wallet.account(), UnderWay { heard: heard.clone(), requests });
-        drop(under_way);
         if wish.requests > 0 {
             wish.returned = wallet.take_slice();
         }
         queue.push(Job { op: Op::Lease(Lease { wish }), done: Done::Lease { wallet: Arc::clone(wallet) } });
+        drop(under_way);
         heard
     }
 
@@ -56,7 +70,8 @@ impl TopUps {
         let Some(UnderWay { heard, requests }) = self.lock().remove(&account) else { return };
         if let Some(grant) = grant {
             let credits = grant.left.get() <= 0;
-            heard.send_replace(Some(Exhausted { credits, requests: grant.requests < requests }));
+            let requests = (grant.requests < requests).then_some((grant.day, grant.funded));
+            heard.send_replace(Some(Exhausted { credits, requests }));
         }
     }
 

@@ -22,6 +22,16 @@ pub(super) struct Writer {
     reaped: Option<Instant>,
 }
 
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Done,
+    /// The commit failed: it is too early for the next.
+    Failed,
+    /// Nothing will come any more.
+    End,
+}
+
 impl Writer {
     pub(super) fn new(
         store: Box<dyn store::Writer>,
@@ -32,19 +42,35 @@ impl Writer {
         Self { store, queue, top_ups, metrics, reaped: None }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the writer's own thread, and nothing to do meanwhile")]
     pub(super) fn run(mut self) {
         loop {
             self.reap_if_due();
-            match self.queue.next(if self.queue.is_failing() { RETRY_EVERY } else { REAP_EVERY }) {
-                Next::Batch(jobs) => self.commit(jobs),
-                Next::Nothing if self.queue.is_failing() => self.probe(),
-                Next::Nothing => {}
-                Next::End => return,
+            match self.step(if self.queue.is_failing() { RETRY_EVERY } else { REAP_EVERY }) {
+                Step::Done => {}
+                Step::Failed => std::thread::sleep(RETRY_EVERY),
+                Step::End => return,
             }
         }
     }
 
-    fn commit(&mut self, jobs: Vec<Job>) {
+    /// Commits what is waiting; waits for it for at most `patience`.
+    pub(super) fn step(&mut self, patience: Duration) -> Step {
+        match self.queue.next(patience) {
+            Next::Batch(jobs) => return self.commit(jobs),
+            Next::Nothing if self.queue.is_failing() => self.probe(),
+            Next::Nothing => {}
+            Next::End => return Step::End,
+        }
+        Step::Done
+    }
+
+    /// Returns the leases of processes that have died.
+    pub(super) fn reap(&mut self) -> Result<usize, StoreError> {
+        self.store.reap()
+    }
+
+    fn commit(&mut self, jobs: Vec<Job>) -> Step {
         let (ops, dones): (Vec<Op>, Vec<Done>) = jobs.into_iter().map(|job| (job.op, job.done)).unzip();
         match self.apply(&ops) {
             Ok(outcomes) => {
@@ -52,16 +78,13 @@ impl Writer {
                     self.finish(outcome, done);
                 }
                 self.queue.done();
+                Step::Done
             }
             Err(error) => {
                 let kept = ops.into_iter().zip(dones).filter_map(|(op, done)| self.fail(op, done, &error));
                 let kept = kept.collect();
                 self.queue.put_back(kept);
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "the writer's own thread, and nothing to do meanwhile"
-                )]
-                std::thread::sleep(RETRY_EVERY);
+                Step::Failed
             }
         }
     }
@@ -114,6 +137,8 @@ impl Writer {
         match done {
             Done::Settle { .. } | Done::Void { .. } => return Some(Job { op, done }),
             Done::Lease { wallet } => self.top_ups.end(wallet.account(), None),
+            // What may be gone may not be spent: it is leased to nobody until this process ends.
+            Done::Return { .. } if matches!(error, StoreError::Doubtful(_)) => {}
             Done::Return { wallet } => {
                 if let Op::Return(returned) = op {
                     let Slice { day, funded, left } = returned.slice;
@@ -128,7 +153,9 @@ impl Writer {
                         funded,
                         day_used: 0,
                     };
-                    wallet.grant(&back);
+                    if let Some(displaced) = wallet.grant(&back) {
+                        self.give_back(&wallet, displaced);
+                    }
                 }
             }
             Done::Write { reply, .. } => {
@@ -153,7 +180,7 @@ impl Writer {
             return;
         }
         self.reaped = Some(Instant::now());
-        match self.store.reap() {
+        match self.reap() {
             Ok(0) => {}
             Ok(leases) => tracing::info!(leases, "leases of ended processes were returned"),
             Err(error) => tracing::debug!(%error, "leases of ended processes could not be looked for"),

@@ -19,6 +19,8 @@ pub use records::{
     Verification,
 };
 
+#[doc(hidden)]
+pub use sqlite::Mischief;
 pub use sqlite::SqliteStore;
 
 use crate::accounts::{AccountId, KeyHash, KeyId, KnownKey};
@@ -46,8 +48,8 @@ pub trait Writer: Send {
     /// at its position; one that is refused changes nothing and does not disturb the others.
     ///
     /// # Errors
-    /// [`StoreError`] when nothing was applied, or when that is not known: every operation may be applied
-    /// again, and then happens once.
+    /// [`StoreError`] when nothing was applied; [`StoreError::Doubtful`] when that is not known. Settlements
+    /// and changes by hand may be applied again, and then happen once.
     fn apply(&mut self, ops: &[Op]) -> Result<Vec<Outcome>, StoreError>;
 
     /// Returns the leases of processes that have died. How many leases there were.
@@ -148,6 +150,9 @@ pub enum StoreError {
     /// Another process holds it for too long.
     #[error("the ledger is busy")]
     Busy,
+    /// The last word of a commit was a failure: all of it was applied, or nothing.
+    #[error("the ledger failed, and may have been written: {0}")]
+    Doubtful(String),
     /// Anything else.
     #[error("the ledger failed: {0}")]
     Failed(String),

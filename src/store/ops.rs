@@ -5,7 +5,7 @@ use crate::accounts::{AccountId, Grant, KeyHash, KeyId, Slice, Wish};
 use crate::money::MicroCredits;
 use crate::protocol::usage::{Usage, UsageSource};
 
-/// One operation. All of them may be applied twice and happen once.
+/// One operation. All but leases, returns and voids may be applied twice and happen once.
 #[derive(Clone, Debug)]
 pub enum Op {
     /// Leases credits and requests of a day to this process.

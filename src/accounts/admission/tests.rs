@@ -3,8 +3,8 @@ use crate::accounts::{Accounts, Grant, KeyHash, KeyId, KnownKey, Unaffordable};
 use crate::money::Price;
 
 const TODAY: u32 = 20_000;
-const ALL: Exhausted = Exhausted { credits: true, requests: true };
-const NOTHING: Exhausted = Exhausted { credits: false, requests: false };
+const ALL: Exhausted = Exhausted { credits: true, requests: Some((TODAY, true)) };
+const NOTHING: Exhausted = Exhausted { credits: false, requests: None };
 
 const fn ucr(amount: i64) -> MicroCredits {
     MicroCredits::new(amount)
@@ -110,7 +110,7 @@ fn a_funded_account_ends_its_day_at_its_limit() {
     assert!(matches!(step(&caller, &worst(Some(1)), &tiers, TODAY, NOTHING), Step::TopUp(_)));
     let refused = step(&caller, &worst(Some(1)), &tiers, TODAY, ALL);
     assert!(matches!(refused, Step::Refused(Refused::Day { limit: 1_000 })), "{refused:?}");
-    let tomorrow = wish(step(&caller, &worst(Some(1)), &tiers, TODAY + 1, NOTHING));
+    let tomorrow = wish(step(&caller, &worst(Some(1)), &tiers, TODAY + 1, ALL));
     assert_eq!(tomorrow.day, TODAY + 1);
 }
 

@@ -114,7 +114,6 @@ fn of_two_hundred_at_once_exactly_twenty_are_admitted() {
             };
             let threads: Vec<_> = (0..200).map(|_| scope.spawn(send)).collect();
             drop(closed);
-            #[expect(clippy::disallowed_methods, reason = "a test's own threads")]
             threads.into_iter().map(|thread| thread.join().expect("no panic")).sum::<usize>()
         });
         assert_eq!(count, 20);

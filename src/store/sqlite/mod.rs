@@ -18,11 +18,24 @@ mod writer;
 
 use super::{Reader, Store, StoreError, Writer};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// The ledger in a folder.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     folder: PathBuf,
+    mischief: Mischief,
+}
+
+/// What tests of crashes do to a store.
+#[doc(hidden)]
+#[derive(Clone, Debug, Default)]
+pub struct Mischief {
+    /// Once set, writers end as if their process was killed: their leases stay behind.
+    pub killed: Arc<AtomicBool>,
+    /// Commits do not wait for the disk: a power cut loses them.
+    pub careless: bool,
 }
 
 impl SqliteStore {
@@ -31,8 +44,14 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`] when that is not possible.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        Self::open_for_mischief(folder, Mischief::default())
+    }
+
+    /// The same for tests of crashes.
+    #[doc(hidden)]
+    pub fn open_for_mischief(folder: &Path, mischief: Mischief) -> Result<Self, StoreError> {
         connection::prepare(folder)?;
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self { folder: folder.to_owned(), mischief })
     }
 
     /// Whether there is a ledger in `folder`.
@@ -43,7 +62,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn writer(&self) -> Result<Box<dyn Writer>, StoreError> {
-        Ok(Box::new(writer::SqliteWriter::open(&self.folder)?))
+        Ok(Box::new(writer::SqliteWriter::open(&self.folder, self.mischief.clone())?))
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {

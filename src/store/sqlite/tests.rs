@@ -1,7 +1,7 @@
 //! The suite of all stores, and what is this one's own.
 
 use super::writer::SqliteWriter;
-use super::{SqliteStore, connection};
+use super::{Mischief, SqliteStore, connection};
 use crate::accounts::BootId;
 use crate::store::conformance::{self, Desk, GRANT, charge, settled, ucr};
 use crate::store::{Op, Store, StoreError, Writer};
@@ -18,7 +18,7 @@ fn fresh() -> (TempDir, SqliteStore) {
 
 /// Applies operations in a writer that nothing is given back of, and whose lock the system frees.
 fn die(folder: &Path, ops: &[Op]) {
-    let mut writer = SqliteWriter::open(folder).expect("a writer");
+    let mut writer = SqliteWriter::open(folder, Mischief::default()).expect("a writer");
     writer.apply(ops).expect("applied");
     writer.die();
 }
@@ -139,7 +139,7 @@ fn a_batch_that_changes_nothing_writes_nothing() {
 fn a_full_disk_fails_the_batch_whole_and_the_next_one_works() {
     let (_folder, store) = fresh();
     let mut desk = Desk::new(&store);
-    let mut writer = SqliteWriter::open(&store.folder).expect("a writer");
+    let mut writer = SqliteWriter::open(&store.folder, Mischief::default()).expect("a writer");
     writer.limit_pages();
     let ops: Vec<_> = (0..2_000).map(|n| desk.settle(Some(charge(&format!("gen-{n}"), 5)))).collect();
     assert!(matches!(writer.apply(&ops), Err(StoreError::Full)));

@@ -2,11 +2,12 @@
 
 use super::batch::Batch;
 use super::boot::{self, Lock, Pulse};
-use super::connection;
+use super::{Mischief, connection};
 use crate::accounts::BootId;
 use crate::store::{Op, Outcome, StoreError, Writer};
 use rusqlite::{Connection, ErrorCode};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 pub(super) struct SqliteWriter {
     folder: PathBuf,
@@ -16,17 +17,19 @@ pub(super) struct SqliteWriter {
     /// None after a failure: a file whose writing failed is opened anew, since what the system still holds
     /// of it may be lost without a second error.
     connection: Option<Connection>,
+    mischief: Mischief,
 }
 
 impl SqliteWriter {
-    pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(folder: &Path, mischief: Mischief) -> Result<Self, StoreError> {
         let bits = getrandom::u64()
             .map_err(|error| StoreError::Failed(format!("no random numbers to be had: {error}")))?;
         Ok(Self {
             folder: folder.to_owned(),
             boot: BootId::from_random(bits),
             lock: None,
-            connection: Some(connection::writer(folder)?),
+            connection: Some(connect(folder, &mischief)?),
+            mischief,
         })
     }
 
@@ -51,7 +54,7 @@ impl SqliteWriter {
     ) -> Result<T, StoreError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => connection::writer(&self.folder)?,
+            None => connect(&self.folder, &self.mischief)?,
         };
         if let Err(error) = run(&connection, "BEGIN IMMEDIATE") {
             // Another process is writing: that is no failure of the file.
@@ -62,7 +65,7 @@ impl SqliteWriter {
         }
         let worked = work(&connection, self.boot);
         let ended = worked.and_then(|value| {
-            run(&connection, "COMMIT")?;
+            run(&connection, "COMMIT").map_err(committing)?;
             Ok(value)
         });
         match ended {
@@ -85,6 +88,23 @@ impl SqliteWriter {
         let found = select.query_map([self.boot.get()], |row| row.get(0).map(BootId::new))?;
         Ok(found.collect::<rusqlite::Result<_>>()?)
     }
+}
+
+/// Without room or the lock nothing was written; otherwise all of it may be there, and be found when the
+/// file is next opened.
+fn committing(error: rusqlite::Error) -> StoreError {
+    match StoreError::from(error) {
+        StoreError::Failed(what) => StoreError::Doubtful(what),
+        other => other,
+    }
+}
+
+fn connect(folder: &Path, mischief: &Mischief) -> Result<Connection, StoreError> {
+    let connection = connection::writer(folder)?;
+    if mischief.careless {
+        connection.execute_batch("PRAGMA synchronous = NORMAL")?;
+    }
+    Ok(connection)
 }
 
 fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
@@ -110,7 +130,7 @@ impl Writer for SqliteWriter {
     fn reap(&mut self) -> Result<usize, StoreError> {
         let mut returned = 0;
         if self.connection.is_none() {
-            self.connection = Some(connection::writer(&self.folder)?);
+            self.connection = Some(connect(&self.folder, &self.mischief)?);
         }
         let leasing = self.dead()?;
         for &boot in &leasing {
@@ -144,7 +164,8 @@ fn return_leases(connection: &Connection, boot: BootId) -> Result<usize, StoreEr
 
 impl Drop for SqliteWriter {
     fn drop(&mut self) {
-        if let Some(lock) = self.lock.take() {
+        let killed = self.mischief.killed.load(Ordering::Acquire);
+        if let Some(lock) = self.lock.take().filter(|_| !killed) {
             // Whoever looks for dead processes returns them otherwise.
             let _ = self.transact(return_leases);
             lock.remove();
