@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// Bodies start with the members the mock looks for.
 fn request(stream: bool, messages: &str) -> Vec<u8> {
     let body =
-        format!("{{\"model\":\"auto\",\"stream\":{stream},\"max_tokens\":256,\"messages\":[{messages}]}}");
+        format!("{{\"model\":\"auto\",\"stream\":{stream},\"max_tokens\":8192,\"messages\":[{messages}]}}");
     let head = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: load.test\r\nauthorization: Bearer cm_load\r\n\
          user-agent: load\r\naccept: application/json\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",

@@ -11,6 +11,12 @@ use std::time::{Duration, Instant};
 
 /// How often the leases of dead processes are looked for.
 const REAP_EVERY: Duration = Duration::from_secs(5);
+/// After a batch of at least this many operations more are on their way: waiting a moment for them shares the
+/// cost of a commit among more answers, and under load it costs them less than it takes. Fewer are served at
+/// once.
+const BUSY_BATCH: usize = 4;
+/// That moment.
+const GATHER: Duration = Duration::from_millis(1);
 /// How long the writer waits after a failure before it tries again.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
 
@@ -26,6 +32,8 @@ pub(super) struct Writer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Done,
+    /// A batch of many was committed.
+    Busy,
     /// The commit failed: it is too early for the next.
     Failed,
     /// Nothing will come any more.
@@ -42,12 +50,13 @@ impl Writer {
         Self { store, queue, top_ups, metrics, reaped: None }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the writer's own thread, and nothing to do meanwhile")]
+    #[expect(clippy::disallowed_methods, reason = "the writer's own thread")]
     pub(super) fn run(mut self) {
         loop {
             self.reap_if_due();
             match self.step(if self.queue.is_failing() { RETRY_EVERY } else { REAP_EVERY }) {
                 Step::Done => {}
+                Step::Busy => std::thread::sleep(GATHER),
                 Step::Failed => std::thread::sleep(RETRY_EVERY),
                 Step::End => return,
             }
@@ -72,13 +81,14 @@ impl Writer {
 
     fn commit(&mut self, jobs: Vec<Job>) -> Step {
         let (ops, dones): (Vec<Op>, Vec<Done>) = jobs.into_iter().map(|job| (job.op, job.done)).unzip();
+        let busy = ops.len() >= BUSY_BATCH;
         match self.apply(&ops) {
             Ok(outcomes) => {
                 for (outcome, done) in outcomes.into_iter().zip(dones) {
                     self.finish(outcome, done);
                 }
                 self.queue.done();
-                Step::Done
+                if busy { Step::Busy } else { Step::Done }
             }
             Err(error) => {
                 let kept = ops.into_iter().zip(dones).filter_map(|(op, done)| self.fail(op, done, &error));
