@@ -1,10 +1,9 @@
 //! Days and moments of UTC, from and to Unix time.
 
+pub(super) use crate::ledger::DAY_MS;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-/// Milliseconds in a day.
-pub(super) const DAY_MS: u64 = 86_400_000;
 /// Seconds in a day.
 pub(super) const DAY_S: u64 = 86_400;
 

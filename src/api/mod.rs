@@ -16,7 +16,7 @@ mod keys;
 mod page;
 mod query;
 mod route;
-mod secrets;
+pub(crate) mod secrets;
 mod signup;
 mod usage;
 
@@ -197,8 +197,7 @@ struct Data<T> {
 }
 
 fn unavailable() -> Box<ApiError> {
-    let error = ApiError::new(ErrorKind::Unavailable, "accounts cannot be reached at the moment; try again");
-    Box::new(error.with("reason", "billing_unavailable").retry_after_s(1))
+    Box::new(ApiError::billing_unavailable())
 }
 
 /// The day's share of something is used up; trying again soon is pointless.

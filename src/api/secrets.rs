@@ -7,31 +7,38 @@ use crate::store::NewKey;
 
 /// What is chosen for a new key.
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
-    pub(super) name: Option<String>,
-    pub(super) cap: Option<MicroCredits>,
-    pub(super) expires_ms: Option<u64>,
+pub(crate) struct Wanted {
+    pub(crate) name: Option<String>,
+    pub(crate) cap: Option<MicroCredits>,
+    pub(crate) expires_ms: Option<u64>,
+}
+
+/// The system gives no random numbers.
+#[derive(Debug, thiserror::Error)]
+#[error("the system gives no random numbers: {0}")]
+pub(crate) struct NoRandomness(getrandom::Error);
+
+impl From<NoRandomness> for Box<ApiError> {
+    fn from(error: NoRandomness) -> Self {
+        tracing::error!("{error}");
+        Box::new(ApiError::new(ErrorKind::Internal, "no random numbers"))
+    }
 }
 
 /// A new account's id.
-pub(super) fn account_id() -> Result<AccountId, Box<ApiError>> {
-    getrandom::u64().map(AccountId::from_random).map_err(no_randomness)
+pub(crate) fn account_id() -> Result<AccountId, NoRandomness> {
+    getrandom::u64().map(AccountId::from_random).map_err(NoRandomness)
 }
 
 /// A new key of an account: as its owner sees it once, and as it is stored.
-pub(super) fn key(account: AccountId, wanted: Wanted, at_ms: u64) -> Result<(ApiKey, NewKey), Box<ApiError>> {
+pub(crate) fn key(account: AccountId, wanted: Wanted, at_ms: u64) -> Result<(ApiKey, NewKey), NoRandomness> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(no_randomness)?;
+    getrandom::fill(&mut bytes).map_err(NoRandomness)?;
     let key = ApiKey::from_random(&bytes);
-    let id = getrandom::u64().map(KeyId::from_random).map_err(no_randomness)?;
+    let id = getrandom::u64().map(KeyId::from_random).map_err(NoRandomness)?;
     let Wanted { name, cap, expires_ms } = wanted;
     let (hash, hint) = (key.hash(), key.hint());
     Ok((key, NewKey { id, account, hash, hint, name, cap, expires_ms, at_ms }))
-}
-
-fn no_randomness(error: getrandom::Error) -> Box<ApiError> {
-    tracing::error!(%error, "the system gives no random numbers");
-    Box::new(ApiError::new(ErrorKind::Internal, "no random numbers"))
 }
 
 #[cfg(test)]

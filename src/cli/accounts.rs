@@ -3,6 +3,7 @@
 use super::books::{self, Books, Place};
 use super::show::{self, Account, Credits};
 use crate::accounts::AccountId;
+use crate::api::secrets::{self, Wanted};
 use crate::money::MicroCredits;
 use crate::store::{self, NewAccount, Op, Outcome};
 use clap::{Args, Subcommand};
@@ -91,8 +92,8 @@ struct Created {
 
 fn create(args: Create) -> Result<(), Box<dyn Error>> {
     let books = Books::open(&args.place)?;
-    let id = AccountId::from_random(books::random()?);
-    let (key, secret) = books::random_key(id, None, None, None)?;
+    let id = secrets::account_id()?;
+    let (secret, key) = secrets::key(id, Wanted::default(), books::now_ms())?;
     let account = NewAccount {
         id,
         name: args.name,

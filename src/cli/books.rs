@@ -1,10 +1,9 @@
 //! The ledger as the commands for accounts open it.
 
 use super::environment;
-use crate::accounts::{AccountId, ApiKey, KeyId};
 use crate::config::{Config, DEFAULT_DATA_DIR, Overrides};
 use crate::money::MicroCredits;
-use crate::store::{NewKey, Op, Outcome, Reader, Refusal, SqliteStore, Store, StoreError};
+use crate::store::{Op, Outcome, Reader, Refusal, SqliteStore, Store, StoreError};
 use clap::Args;
 use std::error::Error;
 use std::path::PathBuf;
@@ -101,29 +100,6 @@ fn refused(refusal: Refusal) -> &'static str {
         Refusal::OtherAccount => "this reference was credited to another account; use one for each payment",
         Refusal::TooMuch => "the balance would exceed what can be counted; credit less",
     }
-}
-
-/// A key to be made, and the key itself.
-pub(super) fn random_key(
-    account: AccountId,
-    name: Option<String>,
-    cap: Option<MicroCredits>,
-    expires_ms: Option<u64>,
-) -> Result<(NewKey, ApiKey), Failed> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(no_randomness)?;
-    let key = ApiKey::from_random(&bytes);
-    let id = KeyId::from_random(random()?);
-    let (hash, hint, at_ms) = (key.hash(), key.hint(), now_ms());
-    Ok((NewKey { id, account, hash, hint, name, cap, expires_ms, at_ms }, key))
-}
-
-pub(super) fn random() -> Result<u64, Failed> {
-    Ok(getrandom::u64().map_err(no_randomness)?)
-}
-
-fn no_randomness(error: getrandom::Error) -> String {
-    format!("the system gives no random numbers: {error}")
 }
 
 /// Unix ms.

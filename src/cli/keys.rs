@@ -4,6 +4,7 @@ use super::accounts::{find, unexpected};
 use super::books::{self, Books, Place};
 use super::show::{self, Key};
 use crate::accounts::{AccountId, KeyId};
+use crate::api::secrets::{self, Wanted};
 use crate::money::MicroCredits;
 use crate::store::{Op, Outcome};
 use clap::{Args, Subcommand};
@@ -74,7 +75,8 @@ struct Created {
 
 fn create(args: Create) -> Result<(), Box<dyn Error>> {
     let books = Books::open_existing(&args.place)?;
-    let (key, secret) = books::random_key(args.account, args.name, args.cap, args.expires)?;
+    let wanted = Wanted { name: args.name, cap: args.cap, expires_ms: args.expires };
+    let (secret, key) = secrets::key(args.account, wanted, books::now_ms())?;
     let Outcome::Key(record) = books.change(Op::CreateKey(Box::new(key)))? else { return Err(unexpected()) };
     let record = Key::from(&record);
     if args.place.json {

@@ -41,7 +41,7 @@ const IDLE_ACCOUNT_MS: u64 = 300_000;
 /// Between two looks whether the writer has ended.
 const CLOSE_LOOK: Duration = Duration::from_millis(2);
 /// Milliseconds in a day.
-const DAY_MS: u64 = 86_400_000;
+pub const DAY_MS: u64 = 86_400_000;
 
 /// The ledger of a process.
 pub struct Ledger {

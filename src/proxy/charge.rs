@@ -1,8 +1,8 @@
 //! What a request costs before it is admitted, and what is said to those that are not.
 
+use super::gateway::Gateway;
 use super::idempotency::Claim;
 use super::limit::{Quota, Visitor, day_is_over};
-use super::{gateway::Gateway, identify};
 use crate::accounts::{Fit, Refused, Unaffordable, Worst};
 use crate::ledger::{Held, NotAdmitted};
 use crate::money::MicroCredits;
@@ -82,7 +82,7 @@ fn not_admitted(visitor: &Visitor, worst: &Worst, why: NotAdmitted, now_ms: u64)
             let (error, quota) = day_is_over(visitor, limit, now_ms);
             ("day", (error, Some(quota)))
         }
-        NotAdmitted::Unavailable => ("ledger", (Box::new(identify::unavailable()), None)),
+        NotAdmitted::Unavailable => ("ledger", (Box::new(ApiError::billing_unavailable()), None)),
     }
 }
 

@@ -40,15 +40,8 @@ fn refused(why: Unauthenticated) -> ApiError {
             ErrorKind::InvalidApiKey,
             "the API key is not known, or it was revoked or has expired",
         ),
-        Unauthenticated::Unavailable => unavailable(),
+        Unauthenticated::Unavailable => ApiError::billing_unavailable(),
     }
-}
-
-/// The ledger cannot be asked: no fault of the key's.
-pub(super) fn unavailable() -> ApiError {
-    ApiError::new(ErrorKind::Unavailable, "accounts cannot be reached at the moment; try again")
-        .with("reason", "billing_unavailable")
-        .retry_after_s(1)
 }
 
 /// `Authorization: Bearer`, or `x-api-key`.

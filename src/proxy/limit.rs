@@ -1,7 +1,7 @@
 //! The limits a caller is under, and what its headers say of them.
 
 use crate::accounts::{Caller, Cells};
-use crate::ledger::{Ledger, day_of};
+use crate::ledger::{DAY_MS, Ledger, day_of};
 use crate::limits::{Key, Over, SlidingLog, Standing, client_address};
 use crate::protocol::errors::{ApiError, ErrorKind};
 use ipnet::IpNet;
@@ -13,8 +13,6 @@ use std::sync::Arc;
 pub(super) const MINUTE_MS: u64 = 60_000;
 /// Addresses and accounts remembered in it: about 15 MB.
 pub(super) const MINUTE_KEYS: usize = 100_000;
-/// Milliseconds in a day.
-const DAY_MS: u64 = 86_400_000;
 
 /// An identified caller, and where it calls from.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use super::exchange::Job;
 use super::gateway::{Buffered, Gateway};
 use super::idempotency::{Claim, Found, Kept, Once};
 use super::limit::{Quota, Visitor};
-use super::{admit, identify, no_route};
+use super::{admit, no_route};
 use crate::protocol::Dialect;
 use crate::protocol::errors::{ApiError, ErrorKind};
 use crate::protocol::facts::RequestFacts;
@@ -146,7 +146,7 @@ async fn claim(
     match receipt {
         Ok(None) => Ok(Some(claim)),
         Ok(Some(receipt)) => Err(refused(once.receipt(&receipt))),
-        Err(_) => Err(refused(Box::new(identify::unavailable()))),
+        Err(_) => Err(refused(Box::new(ApiError::billing_unavailable()))),
     }
 }
 

@@ -65,6 +65,13 @@ impl ApiError {
         }
     }
 
+    /// The ledger cannot be asked: no fault of the key's.
+    pub fn billing_unavailable() -> Self {
+        Self::new(ErrorKind::Unavailable, "accounts cannot be reached at the moment; try again")
+            .with("reason", "billing_unavailable")
+            .retry_after_s(1)
+    }
+
     /// Names the field at fault.
     #[must_use]
     pub fn param(mut self, param: impl Into<String>) -> Self {
