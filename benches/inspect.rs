@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use freeway::catalog::{Auth, Capability, Endpoint, FieldProfile, Model, OutputLimitField, Provider};
+use freeway::catalog::{Capability, Endpoint, FieldProfile, Model, OutputLimitField, Provider};
 use freeway::protocol::inspect::inspect;
 use freeway::protocol::rewrite::rewrite;
 use std::hint::black_box;
@@ -35,23 +35,15 @@ fn image(bytes: usize) -> Bytes {
 }
 
 fn endpoint() -> Endpoint {
+    let base = "https://api.groq.com/openai/v1".parse().expect("a base URL");
     let provider = Provider {
-        slug: "groq".into(),
-        name: "Groq".into(),
-        base: "https://api.groq.com/openai/v1".parse().expect("a base URL"),
-        auth: Auth::Bearer,
-        key: None,
         profile: FieldProfile {
             output_limit: OutputLimitField::MaxCompletionTokens,
             strip: vec!["logprobs".into(), "logit_bias".into(), "top_logprobs".into()],
             strip_message_names: true,
             ..FieldProfile::default()
         },
-        trains_on_prompts: false,
-        h2c: false,
-        headers: Vec::new(),
-        max_concurrency: None,
-        simulated: false,
+        ..Provider::new("groq", base)
     };
     let capabilities = Capability::ALL.iter().copied().collect();
     let model = Model { id: "llama".into(), capabilities, ..Model::default() };

@@ -1,7 +1,7 @@
 //! What a decision costs: classifying a prompt, and planning over small and large catalogs.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use freeway::catalog::{Auth, Capability, Catalog, Endpoint, FieldProfile, Model, Provider};
+use freeway::catalog::{Capability, Catalog, Endpoint, Model, Provider};
 use freeway::protocol::facts::{PromptFeatures, RequestFacts, Role, Span, Text};
 use freeway::routing::{Classification, Condition, Inputs, Policy, Task, classify, plan};
 use std::hint::black_box;
@@ -10,19 +10,9 @@ use std::sync::Arc;
 fn catalog(count: usize) -> Catalog {
     let providers: Vec<_> = (0..8)
         .map(|i| {
-            Arc::new(Provider {
-                slug: format!("provider{i}"),
-                name: format!("Provider {i}"),
-                base: "https://api.example.com/v1".parse().expect("a base URL"),
-                auth: Auth::Bearer,
-                key: None,
-                profile: FieldProfile::default(),
-                trains_on_prompts: i % 2 == 0,
-                h2c: false,
-                headers: Vec::new(),
-                max_concurrency: None,
-                simulated: false,
-            })
+            let base = "https://api.example.com/v1".parse().expect("a base URL");
+            let provider = Provider::new(&format!("provider{i}"), base);
+            Arc::new(Provider { trains_on_prompts: i % 2 == 0, ..provider })
         })
         .collect();
     let endpoint = |i: usize| {
@@ -47,7 +37,8 @@ fn plans(c: &mut Criterion) {
         let mut facts = RequestFacts { choices: 1, ..RequestFacts::default() };
         facts.requirements.hard.insert(Capability::Tools);
         facts.requirements.prompt_tokens = 500;
-        let condition = |i: usize| Condition { ttft_ms: 200.0 + (i % 91) as f32, ..Condition::default() };
+        let condition =
+            |i: usize, _: u32| Condition { ttft_ms: 200.0 + (i % 91) as f32, ..Condition::default() };
         let policy = Policy::default();
         let mut seed = 0;
         group.throughput(Throughput::Elements(count as u64));
@@ -61,6 +52,7 @@ fn plans(c: &mut Criterion) {
                     condition: &condition,
                     policy: &policy,
                     seed,
+                    last_chance: false,
                 }))
             });
         });

@@ -183,7 +183,7 @@ impl Metrics {
             [&self.catalog_endpoints, &self.endpoint_open, &self.endpoint_success, &self.endpoint_in_flight];
         gauges.iter().for_each(|g| g.reset());
         for (endpoint, state) in snapshot.catalog.endpoints.iter().zip(&snapshot.states) {
-            let condition = state.condition(now_ms);
+            let condition = state.condition(0, now_ms);
             let open = condition.availability == Availability::Open;
             let key = [&*endpoint.key];
             self.catalog_endpoints.with_label_values(&[endpoint.provider.slug.as_str()]).inc();

@@ -1,8 +1,10 @@
 //! What one request decides from, swapped whole: the catalog and the live state of its endpoints.
 
 use crate::catalog::Catalog;
+use crate::protocol::facts::RequestFacts;
 use crate::routing::condition::Condition;
-use crate::upstream::{EndpointState, Pool};
+use crate::routing::{self, Candidate, Classification, Inputs, NoRoute, Policy, RoutePlan};
+use crate::upstream::{EndpointState, InFlight, Pool};
 use std::sync::Arc;
 
 /// One catalog with its states. A request takes one and keeps it to its end.
@@ -27,7 +29,109 @@ impl Snapshot {
     ///
     /// # Panics
     /// If the catalog has no such position.
-    pub fn condition(&self, position: usize, now_ms: u64) -> Condition {
-        self.states[position].condition(now_ms)
+    pub fn condition(&self, position: usize, tokens: u32, now_ms: u64) -> Condition {
+        self.states[position].condition(tokens, now_ms)
+    }
+
+    /// Plans a request and takes a place at the best candidate, in one step: what was seen free is free, or
+    /// the plan is made again without it.
+    ///
+    /// # Errors
+    /// [`NoRoute`] as [`routing::plan`] gives it.
+    pub fn choose(&self, ask: &Ask<'_>, now_ms: u64) -> Result<Begun, NoRoute> {
+        let condition = |position: usize, tokens| self.condition(position, tokens, now_ms);
+        let inputs = Inputs {
+            facts: ask.facts,
+            classification: ask.classification,
+            catalog: &self.catalog,
+            condition: &condition,
+            policy: ask.policy,
+            seed: ask.seed,
+            last_chance: ask.last_chance,
+        };
+        let mut choice = Choice { plan: routing::plan(&inputs)?, next: 0 };
+        for _ in 0..MOST_RACES {
+            if let Some((position, guard)) = choice.begin_next(self, now_ms, |_| false) {
+                return Ok(Begun { choice, position, guard });
+            }
+            choice = Choice { plan: routing::plan(&inputs)?, next: 0 };
+        }
+        Err(NoRoute::Cooling { retry_after_ms: RACED_RETRY_MS })
+    }
+}
+
+/// A plan is made again at most so often because others were faster.
+const MOST_RACES: u32 = 4;
+/// When to ask again after that.
+const RACED_RETRY_MS: u64 = 1_000;
+
+/// Who asks for a route.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// What inspection found.
+    pub facts: &'a RequestFacts,
+    /// What the prompt looks like.
+    pub classification: Classification,
+    /// The operator's settings.
+    pub policy: &'a Policy,
+    /// Decides between equals.
+    pub seed: u64,
+    /// It cannot wait any longer.
+    pub last_chance: bool,
+}
+
+/// A plan, and how far down it a request has come.
+#[derive(Debug)]
+pub struct Choice {
+    /// Whom to ask, in order.
+    pub plan: RoutePlan,
+    next: usize,
+}
+
+/// A request with a place at an endpoint.
+#[derive(Debug)]
+pub struct Begun {
+    /// Where to go if that fails.
+    pub choice: Choice,
+    /// The endpoint's position in the catalog.
+    pub position: usize,
+    /// The place.
+    pub guard: InFlight,
+}
+
+impl Choice {
+    /// Takes a place at the next candidate that has one and is not `pointless`: its position, and the guard.
+    pub fn begin_next(
+        &mut self,
+        snapshot: &Snapshot,
+        now_ms: u64,
+        pointless: impl Fn(usize) -> bool,
+    ) -> Option<(usize, InFlight)> {
+        while let Some(Candidate { endpoint, .. }) = self.plan.candidates.get(self.next) {
+            let position = *endpoint as usize;
+            self.next += 1;
+            if pointless(position) {
+                continue;
+            }
+            let (state, tokens) = (&snapshot.states[position], self.plan.tokens);
+            let begun = match self.plan.last_resort {
+                true => state.begin_regardless(tokens, now_ms),
+                false => state.begin(tokens, now_ms),
+            };
+            if let Ok(guard) = begun {
+                return Some((position, guard));
+            }
+        }
+        None
+    }
+
+    /// The last candidate is tried once more.
+    pub fn step_back(&mut self) {
+        self.next = self.next.saturating_sub(1);
+    }
+
+    /// Whether no candidate is left.
+    pub fn is_spent(&self) -> bool {
+        self.next >= self.plan.candidates.len()
     }
 }

@@ -1,6 +1,6 @@
 //! Provider, model and endpoint: who serves, what is served, and the pair of both.
 
-use super::{Capability, CapabilitySet};
+use super::{Capability, CapabilitySet, Quotas};
 use serde::Deserialize;
 use std::fmt;
 use std::sync::Arc;
@@ -74,8 +74,8 @@ pub struct Provider {
     pub base: BaseUrl,
     /// How it wants its key.
     pub auth: Auth,
-    /// The key, where it needs one.
-    pub key: Option<Secret>,
+    /// The keys it may be called with, each with limits of its own; none where it needs none.
+    pub keys: Vec<Secret>,
     /// Which request fields it takes and under which names.
     pub profile: FieldProfile,
     /// It may train on prompts; such providers are out for `data_collection: "deny"`.
@@ -86,8 +86,30 @@ pub struct Provider {
     pub headers: Vec<(String, String)>,
     /// The most requests under way at once; `None` for no limit of ours.
     pub max_concurrency: Option<u32>,
+    /// What it allows in which time.
+    pub quotas: Quotas,
     /// It is one of the built-in simulated ones.
     pub simulated: bool,
+}
+
+impl Provider {
+    /// A provider at `base` of which nothing else is known: the slug for a name, no key, no limits.
+    pub fn new(slug: &str, base: BaseUrl) -> Self {
+        Self {
+            slug: slug.to_owned(),
+            name: slug.to_owned(),
+            base,
+            auth: Auth::default(),
+            keys: Vec::new(),
+            profile: FieldProfile::default(),
+            trains_on_prompts: false,
+            h2c: false,
+            headers: Vec::new(),
+            max_concurrency: None,
+            quotas: Quotas::default(),
+            simulated: false,
+        }
+    }
 }
 
 /// A parsed base URL: scheme, host, port and path prefix without a trailing slash.

@@ -5,6 +5,7 @@
 mod capability;
 mod endpoint;
 mod free;
+mod limits;
 mod lists;
 mod pattern;
 mod profile;
@@ -17,6 +18,7 @@ pub use endpoint::{
 };
 pub use free::Unfit;
 pub use jiff::civil::Date;
+pub use limits::{BadPeriod, Limit, LimitHeader, LimitScope, Midnight, Period, Quotas, Unit, Window};
 pub use lists::{BadList, ListDialect, Listing, MAX_ROWS, parse_models};
 pub use profile::{
     BUILT_IN, BadProfile, FreeWhen, ListProfile, ListRules, ModelDefaults, ModelRule, ProviderFile,
@@ -32,6 +34,8 @@ pub struct Catalog {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Ids that providers list but charge for, sorted. Never called; asking for one is told so.
     pub not_free: Vec<String>,
+    /// The quality of the best model, 0 to 1.
+    pub best_quality: f32,
 }
 
 impl Catalog {
@@ -42,7 +46,8 @@ impl Catalog {
         for model in endpoints.iter_mut().map(|e| &mut e.model).filter(|m| m.quality <= 0.0) {
             model.quality = quality::guess(&model.id);
         }
-        Self { endpoints: endpoints.into_iter().map(Arc::new).collect(), not_free: Vec::new() }
+        let best_quality = endpoints.iter().map(|e| e.model.quality).fold(0.0, f32::max);
+        Self { endpoints: endpoints.into_iter().map(Arc::new).collect(), not_free: Vec::new(), best_quality }
     }
 
     /// Notes which listed ids cost money.

@@ -2,6 +2,7 @@
 //!
 //! Reading the file and the environment is `config`'s; the values come in as arguments.
 
+use super::limits::{Limit, LimitHeader, Midnight, Quotas};
 use super::pattern::glob;
 use super::{Auth, BaseUrl, CapabilitySet, FieldProfile, ListDialect, Model, Provider, Secret};
 use serde::Deserialize;
@@ -47,6 +48,18 @@ pub struct ProviderProfile {
     pub headers: Vec<(String, String)>,
     /// The most requests under way at once.
     pub max_concurrency: Option<u32>,
+    /// Its free limits; of several over the same thing the last that matches a model holds.
+    #[serde(default)]
+    pub limits: Vec<Limit>,
+    /// Where its replies say what is left of them.
+    #[serde(default)]
+    pub limit_headers: Vec<LimitHeader>,
+    /// The time zone in which its days begin, UTC when absent.
+    #[serde(default)]
+    pub midnight: Midnight,
+    /// Requests it refuses or fails count as requests, too.
+    #[serde(default = "yes")]
+    pub failures_count: bool,
     /// What to know about its terms and free limits; shown, not interpreted.
     #[serde(default)]
     pub terms: String,
@@ -189,7 +202,7 @@ impl ProviderProfile {
     /// [`BadProfile`] naming what to change.
     pub fn provider(
         &self,
-        key: Option<Secret>,
+        keys: Vec<Secret>,
         base: Option<&str>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Provider, BadProfile> {
@@ -209,12 +222,18 @@ impl ProviderProfile {
             slug,
             base,
             auth: self.auth.clone(),
-            key,
+            keys,
             profile: self.fields.clone(),
             trains_on_prompts: self.trains_on_prompts,
             h2c: self.h2c,
             headers: self.headers.clone(),
             max_concurrency: self.max_concurrency,
+            quotas: Quotas {
+                limits: self.limits.clone(),
+                headers: self.limit_headers.clone(),
+                midnight: self.midnight.clone(),
+                failures_count: self.failures_count,
+            },
             simulated: false,
         })
     }
@@ -284,6 +303,10 @@ impl ListRules {
         model.context_tokens = capped(model.context_tokens, defaults.context_cap_tokens);
         model.max_output_tokens = capped(model.max_output_tokens, defaults.output_cap_tokens);
     }
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// The smaller of a limit and a cap, where absent means unlimited.

@@ -59,9 +59,10 @@ fn explain(config: &Config, body: &[u8], fetch: bool) -> Result<Explanation, Box
         facts: &facts,
         classification: routing::classify(body, &facts.features),
         catalog: &catalog,
-        condition: &|_| Condition::default(),
+        condition: &|_, _| Condition::default(),
         policy: &config.policy,
         seed: config.seed,
+        last_chance: false,
     };
     Ok(routing::explain(&inputs))
 }

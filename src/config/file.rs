@@ -276,12 +276,12 @@ fn provider(
     let models = static_models(&mut table).map_err(|e| problem(&e))?;
     let profile: ProviderProfile =
         Value::Table(table).try_into().map_err(|e: toml::de::Error| problem(&e.message()))?;
-    let key = key.or_else(|| profile.key_env.as_deref().and_then(env)).as_deref().and_then(Secret::new);
+    let keys = keys(&key.or_else(|| profile.key_env.as_deref().and_then(env)).unwrap_or_default());
     // A server of one's own needs no key, but has to be named.
-    if !named && (key.is_none() || profile.local) {
+    if !named && (keys.is_empty() || profile.local) {
         return Ok(None);
     }
-    let provider = Arc::new(profile.provider(key, None, env).map_err(|e| problem(&e))?);
+    let provider = Arc::new(profile.provider(keys, None, env).map_err(|e| problem(&e))?);
     let list_url = match listed {
         true => Some(profile.list_url(&provider.base, env).map_err(|e| problem(&e))?),
         false => None,
@@ -292,6 +292,11 @@ fn provider(
     };
     let models = models.into_iter().map(endpoint).collect();
     Ok(Some(ConfiguredProvider { models, rules: profile.list_rules(), list_url, ca_file, provider }))
+}
+
+/// Several keys stand with commas between them.
+fn keys(written: &str) -> Vec<Secret> {
+    written.split(',').filter_map(Secret::new).collect()
 }
 
 /// `list = "none"` is no list; `list = "groq"` is short for its dialect.

@@ -18,8 +18,9 @@ use crate::protocol::facts::RequestFacts;
 use crate::protocol::normalize::{Identity, ReplyShape};
 use crate::routing::verdict::Refusal;
 use crate::routing::{Availability, Candidate, RoutePlan};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Choice, Snapshot};
 use crate::store::Settled;
+use crate::upstream::InFlight;
 use bytes::Bytes;
 use pingora::Error;
 use pingora::http::ResponseHeader;
@@ -37,7 +38,9 @@ pub(super) struct Job {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) facts: RequestFacts,
     pub(super) body: Bytes,
-    pub(super) plan: RoutePlan,
+    pub(super) choice: Choice,
+    /// The place taken with the choice, until the first attempt has it.
+    pub(super) first: Option<(usize, InFlight)>,
     pub(super) shape: ReplyShape,
     /// Our id of the request, `gen-…`.
     pub(super) id: String,
@@ -87,7 +90,8 @@ pub(super) struct Exchange {
     pub(super) failure: Option<Failure>,
     pub(super) settlement: Settlement,
     pub(super) given_back: Option<Box<ServerSession>>,
-    next: usize,
+    /// The position in the catalog of the endpoint that is asked.
+    at: usize,
     head_written: bool,
     committed: bool,
     done: bool,
@@ -108,7 +112,7 @@ impl Shared {
             attempt: None,
             failure: None,
             given_back: None,
-            next: 0,
+            at: 0,
             head_written: false,
             committed: false,
             done: false,
@@ -129,65 +133,48 @@ impl Exchange {
     /// # Errors
     /// When no candidate, attempt or time is left.
     pub(super) fn begin_attempt(&mut self, now: Instant) -> Result<Arc<Endpoint>, Box<Error>> {
-        let limit = self.job.gateway.config.max_attempts;
-        let now_ms = self.job.gateway.clock.ms_at(now);
-        while !self.spent(limit, now) {
-            let Some(candidate) = self.job.plan.candidates.get(self.next) else { break };
-            let index = candidate.endpoint as usize;
-            self.next += 1;
-            if self.pointless(&self.job.snapshot.catalog.endpoints[index]) {
-                continue;
-            }
-            let state = &self.job.snapshot.states[index];
-            let begun =
-                if self.job.plan.last_resort { state.begin_regardless(now_ms) } else { state.begin(now_ms) };
-            if let Ok(guard) = begun {
-                let endpoint = Arc::clone(&self.job.snapshot.catalog.endpoints[index]);
-                self.failure = None;
-                self.settlement.begun(now, &self.job);
-                self.attempt = Some(Attempt::new(&self.job, endpoint.clone(), guard, now));
-                return Ok(endpoint);
-            }
+        let spent = || Error::explain(failover::SPENT, "no candidate left");
+        if self.spent(self.job.gateway.config.max_attempts, now) {
+            return Err(spent());
         }
-        Err(Error::explain(failover::SPENT, "no candidate left"))
-    }
-
-    /// Whether an earlier attempt has shown that `endpoint` cannot do better: a request one provider
-    /// called bad is judged by another one, and a prompt too long goes to a larger window only.
-    fn pointless(&self, endpoint: &Endpoint) -> bool {
-        self.tried.iter().any(|tried| match tried.refusal {
-            Refusal::BadRequest => tried.endpoint.provider.slug == endpoint.provider.slug,
-            // A 413 is about this provider's own limit, not about the model's window.
-            Refusal::ContextTooLong if tried.status != Some(413) => {
-                let window = |e: &Endpoint| e.model.context_tokens.unwrap_or(u32::MAX);
-                window(endpoint) <= window(&tried.endpoint)
-            }
-            _ => false,
-        })
+        let now_ms = self.job.gateway.clock.ms_at(now);
+        let Job { first, choice, snapshot, .. } = &mut self.job;
+        let endpoints = &snapshot.catalog.endpoints;
+        let tried = &self.tried;
+        let pointless = |position: usize| is_pointless(tried, &endpoints[position]);
+        let begun = first.take().or_else(|| choice.begin_next(snapshot, now_ms, pointless));
+        let Some((at, guard)) = begun else { return Err(spent()) };
+        let endpoint = Arc::clone(&endpoints[at]);
+        self.at = at;
+        self.failure = None;
+        self.settlement.begun(now, &self.job);
+        self.attempt = Some(Attempt::new(&self.job, endpoint.clone(), guard, now));
+        Ok(endpoint)
     }
 
     /// Whether another attempt is out of the question.
     pub(super) fn spent(&self, limit: usize, now: Instant) -> bool {
-        self.tried.len() >= limit || now >= self.deadline() || self.next >= self.job.plan.candidates.len()
+        let nobody = self.job.first.is_none() && self.job.choice.is_spent();
+        self.tried.len() >= limit || now >= self.deadline() || nobody
     }
 
     /// The next attempt goes to the same candidate again: its pooled connection had been stale.
     pub(super) fn repeat_candidate(&mut self) {
-        self.next -= 1;
-        self.attempt = None;
+        self.job.first = self.attempt.take().map(|attempt| (self.at, attempt.guard));
     }
 
     /// Seconds until the first of the candidates may be called again, 1 to 120: clients do not wait
     /// longer on their own (the OpenAI Python client does not even try).
     pub(super) fn retry_after_s(&self) -> u32 {
         let now_ms = self.job.gateway.clock.now_ms();
-        let wait = |c: &Candidate| match self.job.snapshot.condition(c.endpoint as usize, now_ms).availability
-        {
+        let RoutePlan { candidates, tokens, .. } = &self.job.choice.plan;
+        let condition = |c: &Candidate| self.job.snapshot.condition(c.endpoint as usize, *tokens, now_ms);
+        let wait = |c: &Candidate| match condition(c).availability {
             Availability::Open => Some(0),
             Availability::Cooling { for_ms, .. } => Some(for_ms),
             Availability::Disabled(_) => None,
         };
-        let soonest_ms = self.job.plan.candidates.iter().filter_map(wait).min().unwrap_or(60_000);
+        let soonest_ms = candidates.iter().filter_map(wait).min().unwrap_or(60_000);
         u32::try_from(soonest_ms.div_ceil(1000)).unwrap_or(u32::MAX).clamp(1, 120)
     }
 
@@ -220,6 +207,20 @@ impl Exchange {
     pub(super) fn identity(&self, endpoint: Option<&Endpoint>) -> Arc<Identity> {
         Arc::new(reply::identity(&self.job.id, self.job.created, endpoint))
     }
+}
+
+/// Whether an earlier attempt has shown that `endpoint` cannot do better: a request one provider
+/// called bad is judged by another one, and a prompt too long goes to a larger window only.
+fn is_pointless(tried: &[Tried], endpoint: &Endpoint) -> bool {
+    tried.iter().any(|tried| match tried.refusal {
+        Refusal::BadRequest => tried.endpoint.provider.slug == endpoint.provider.slug,
+        // A 413 is about this provider's own limit, not about the model's window.
+        Refusal::ContextTooLong if tried.status != Some(413) => {
+            let window = |e: &Endpoint| e.model.context_tokens.unwrap_or(u32::MAX);
+            window(endpoint) <= window(&tried.endpoint)
+        }
+        _ => false,
+    })
 }
 
 // The request's body and clocks, as the wrapper serves them.
@@ -334,7 +335,10 @@ impl Exchange {
 
     /// Measures the finished answer and posts its charge; nothing is waited for in open mode.
     pub(super) fn post(&mut self, counted: Option<u32>) -> Option<Posting> {
-        self.settlement.post(&self.job, self.attempt.as_ref()?, counted)
+        let attempt = self.attempt.as_mut()?;
+        let posting = self.settlement.post(&self.job, attempt, counted);
+        attempt.guard.used(self.settlement.measured_tokens());
+        posting
     }
 
     /// Settles the finished answer and appends what its client gets last. `settled`: what the charge came

@@ -202,7 +202,7 @@ pub(super) fn on_proxy_error(exchange: &mut Exchange, mut error: Box<Error>, reu
 
 /// Ends the attempt under way, lets the pool learn from it, and says whether another may follow.
 pub(super) fn conclude(exchange: &mut Exchange, failure: Failure, now: Instant) -> bool {
-    let Some(attempt) = exchange.attempt.take() else { return false };
+    let Some(mut attempt) = exchange.attempt.take() else { return false };
     let now_ms = exchange.job.gateway.clock.ms_at(now);
     let bad_before = exchange.tried.iter().any(|t| t.refusal == Refusal::BadRequest);
     let requirements = &exchange.job.facts.requirements;
@@ -219,6 +219,9 @@ pub(super) fn conclude(exchange: &mut Exchange, failure: Failure, now: Instant) 
         Verdict::GiveUp(refusal) => (Effect::None, refusal, false),
         Verdict::Deliver => (Effect::None, Refusal::ProviderError, true),
     };
+    if matches!(failure, Failure::Refused { .. }) {
+        attempt.guard.refused();
+    }
     observe(&attempt, effect, now, now_ms);
     let reason = failure.reason();
     let endpoint = Arc::clone(&attempt.endpoint);
@@ -245,5 +248,5 @@ pub(super) fn conclude(exchange: &mut Exchange, failure: Failure, now: Instant) 
 
 fn observe(attempt: &Attempt, effect: Effect, now: Instant, now_ms: u64) {
     let took_ms = u32::try_from((now - attempt.started).as_millis()).unwrap_or(u32::MAX);
-    attempt.guard.state().observe(Outcome::Failed { effect, took_ms }, now_ms);
+    attempt.guard.observe(Outcome::Failed { effect, took_ms }, now_ms);
 }

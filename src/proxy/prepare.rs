@@ -11,8 +11,8 @@ use crate::protocol::errors::{ApiError, ErrorKind};
 use crate::protocol::facts::RequestFacts;
 use crate::protocol::inspect::{Invalid, inspect};
 use crate::protocol::normalize::ReplyShape;
-use crate::routing::{self, Inputs, RoutePlan};
-use crate::snapshot::Snapshot;
+use crate::routing;
+use crate::snapshot::{Ask, Begun, Snapshot};
 use bytes::Bytes;
 use pingora::Result;
 use pingora::proxy::Session;
@@ -76,7 +76,7 @@ async fn decide(
     };
     let snapshot = gateway.snapshot.load_full();
     let now_ms = gateway.clock.ms_at(body_read);
-    let plan = plan(gateway, &facts, &body, &snapshot, now_ms).map_err(refused)?;
+    let begun = choose(gateway, &facts, &body, &snapshot, now_ms).map_err(refused)?;
     let admitted = match asked.visitor {
         Some(visitor) => {
             let admitted = charge::admit(gateway, visitor, &facts, claim).await;
@@ -91,7 +91,8 @@ async fn decide(
         snapshot,
         facts,
         body,
-        plan,
+        choice: begun.choice,
+        first: Some((begun.position, begun.guard)),
         shape,
         id: asked.id.to_owned(),
         created: now_ms / 1000,
@@ -104,23 +105,17 @@ async fn decide(
     Ok((Box::new(job), admitted))
 }
 
-fn plan(
+fn choose(
     gateway: &Gateway,
     facts: &RequestFacts,
     body: &Bytes,
     snapshot: &Snapshot,
     now_ms: u64,
-) -> Result<RoutePlan, Box<ApiError>> {
-    let condition = |position: usize| snapshot.condition(position, now_ms);
-    let inputs = Inputs {
-        facts,
-        classification: routing::classify(body, &facts.features),
-        catalog: &snapshot.catalog,
-        condition: &condition,
-        policy: &gateway.config.policy,
-        seed: gateway.config.seed,
-    };
-    routing::plan(&inputs).map_err(|none| Box::new(no_route::api_error(&none)))
+) -> Result<Begun, Box<ApiError>> {
+    let classification = routing::classify(body, &facts.features);
+    let (policy, seed) = (&gateway.config.policy, gateway.config.seed);
+    let ask = Ask { facts, classification, policy, seed, last_chance: true };
+    snapshot.choose(&ask, now_ms).map_err(|none| Box::new(no_route::api_error(&none)))
 }
 
 /// Claims the request's idempotency key, if it has one; otherwise says what came of the request that had it.

@@ -290,6 +290,7 @@ pub(super) fn metadata(job: &Job, tried: &[Tried], selected: Option<&Arc<Endpoin
     let row = |e: &Endpoint, chosen: bool| json!({ "provider": e.provider.name, "model": e.model.id, "selected": chosen });
     let endpoints = &job.snapshot.catalog.endpoints;
     let available: Vec<_> = job
+        .choice
         .plan
         .candidates
         .iter()
@@ -309,7 +310,7 @@ pub(super) fn metadata(job: &Job, tried: &[Tried], selected: Option<&Arc<Endpoin
     let by = selected.map_or("none", |e| e.provider.name.as_str());
     let value = json!({
         "requested": job.facts.model.as_deref().unwrap_or("auto"),
-        "strategy": if job.plan.pinned { "direct" } else { "auto" },
+        "strategy": if job.choice.plan.pinned { "direct" } else { "auto" },
         "region": null,
         "summary": format!("available={}, selected={by}", available.len()),
         "attempt": attempts.len(),
@@ -317,8 +318,8 @@ pub(super) fn metadata(job: &Job, tried: &[Tried], selected: Option<&Arc<Endpoin
         "endpoints": { "total": endpoints.len(), "available": available },
         "attempts": attempts,
         "pipeline": [{ "type": "router", "name": "freeway",
-                       "data": { "task_type": job.plan.classification.task.name(),
-                                 "complexity": job.plan.classification.complexity } }],
+                       "data": { "task_type": job.choice.plan.classification.task.name(),
+                                 "complexity": job.choice.plan.classification.complexity } }],
     });
     RawValue::from_string(value.to_string()).expect("a JSON value prints as JSON")
 }

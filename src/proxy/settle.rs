@@ -55,7 +55,7 @@ impl Settlement {
                 id: job.id.clone(),
                 dialect: job.shape.dialect,
                 streamed: job.shape.stream,
-                task: job.plan.classification.task.name(),
+                task: job.choice.plan.classification.task.name(),
                 body_bytes: job.body.len(),
                 payer: caller.map(|c| Payer { account: c.wallet.account(), key: c.key }),
                 ..Line::default()
@@ -88,7 +88,7 @@ impl Settlement {
             && let Some(token) = attempt.first_token
         {
             self.first_token = Some(token);
-            attempt.guard.state().observe(Outcome::Alive, self.gateway.clock.ms_at(now));
+            attempt.guard.observe(Outcome::Alive, self.gateway.clock.ms_at(now));
             self.gateway.metrics.overhead_response.observe((now - token).as_secs_f64());
         }
     }
@@ -118,7 +118,7 @@ impl Settlement {
             tokens: measurement.usage.completion_tokens,
             duration_ms: ms(now - attempt.started),
         };
-        attempt.guard.state().observe(outcome, job.gateway.clock.ms_at(now));
+        attempt.guard.observe(outcome, job.gateway.clock.ms_at(now));
         self.gateway.metrics.attempts.with_label_values(&[&*attempt.endpoint.key, "ok"]).inc();
         self.answered(attempt);
         self.line.ended = Ended::Complete;
@@ -153,6 +153,11 @@ impl Settlement {
     /// What a whole answer was charged, and what is left; nothing in open mode.
     pub(super) fn receipt(&self) -> Option<(MicroCredits, MicroCredits)> {
         self.line.payer.and(self.bill).map(|(bill, left)| (bill.cost, left))
+    }
+
+    /// Tokens of the answer that was posted, and of its prompt.
+    pub(super) fn measured_tokens(&self) -> u32 {
+        self.measured.map_or(0, |m| m.usage.prompt_tokens.saturating_add(m.usage.completion_tokens))
     }
 
     /// Whether something will be charged and is not yet.

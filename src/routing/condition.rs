@@ -17,6 +17,11 @@ pub struct Condition {
     pub in_flight: u32,
     /// Capabilities its catalog row promises and its replies have denied.
     pub denied: CapabilitySet,
+    /// The least share left of any of its limits, 0 to 1; 1 where none is known.
+    pub share_left: f32,
+    /// How far the day's spending is ahead of an even pace, as a share of the day's limit, negative when it
+    /// is behind; [`f32::NEG_INFINITY`] where no day is limited.
+    pub ahead: f32,
 }
 
 impl Default for Condition {
@@ -29,6 +34,8 @@ impl Default for Condition {
             success: 1.0,
             in_flight: 0,
             denied: CapabilitySet::EMPTY,
+            share_left: 1.0,
+            ahead: f32::NEG_INFINITY,
         }
     }
 }
@@ -57,7 +64,7 @@ pub enum Cause {
     RateLimited,
     /// A long window (day, month, credits) is spent.
     QuotaSpent,
-    /// The provider said it is busy, or our own limit towards it is reached.
+    /// The provider is overloaded.
     Overloaded,
     /// 5xx.
     ServerError,
@@ -71,6 +78,8 @@ pub enum Cause {
     ModelGone,
     /// It answered nonsense, nothing, or broke off.
     Misbehaving,
+    /// As many requests as it takes are under way.
+    Busy,
 }
 
 impl Cause {
@@ -86,6 +95,7 @@ impl Cause {
             Self::BadKey => "bad_key",
             Self::ModelGone => "model_gone",
             Self::Misbehaving => "misbehaving",
+            Self::Busy => "busy",
         }
     }
 }

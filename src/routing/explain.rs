@@ -142,6 +142,7 @@ impl fmt::Display for Exclusion {
             Self::Context { needs, has } => write!(f, "window of {has} tokens, {needs} needed"),
             Self::Disabled { cause } => write!(f, "out of service: {}", cause.name()),
             Self::Cooling { cause, for_ms } => write!(f, "cooling for {for_ms} ms: {}", cause.name()),
+            Self::Kept => f.write_str("kept for harder requests: its day is spent faster than evenly"),
         }
     }
 }

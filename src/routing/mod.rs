@@ -6,6 +6,7 @@
 mod classify;
 pub mod condition;
 mod explain;
+mod keep;
 mod plan;
 mod policy;
 mod preferences;
@@ -24,6 +25,7 @@ pub use preferences::{AUTO_MODELS, is_auto};
 pub use score::Score;
 
 use crate::catalog::{Catalog, Endpoint};
+use keep::Keep;
 use plan::Tally;
 use preferences::{Rank, Wishes};
 use score::Scale;
@@ -46,52 +48,95 @@ fn decide(
     let Inputs { facts, classification, catalog, policy, .. } = *inputs;
     let wishes = Wishes::of(facts, catalog)?;
     let expected_output_tokens = expected_output(inputs, &wishes);
+    let tokens = wishes.needs.prompt_tokens.saturating_add(expected_output_tokens);
     let scale = Scale::new(facts, classification, policy, expected_output_tokens);
+    let keep = Keep::new(scale.quality_weight(), catalog, inputs.last_chance);
 
-    let mut open = Vec::with_capacity(catalog.endpoints.len());
-    let mut resting = Vec::new();
+    let mut found = Found { open: Vec::with_capacity(catalog.endpoints.len()), ..Found::default() };
     let mut tally = Tally::default();
     for (position, endpoint) in catalog.endpoints.iter().enumerate() {
-        let condition;
-        let mut able = endpoint.model.capabilities;
-        let judged = match admit(endpoint, &wishes, policy) {
-            Ok(rank) => {
-                condition = (inputs.condition)(position);
-                able = able.difference(condition.denied);
-                let shut = Exclusion::denied(wishes.needs.hard.difference(able))
-                    .or_else(|| Exclusion::unavailable(condition.availability));
-                if shut.is_some_and(Exclusion::is_a_guess) {
-                    let score = scale.score(endpoint, &condition).total;
-                    resting.push(Ranked { rank, score, position: position as u32 });
-                }
-                shut.map_or(Ok((rank, &condition)), Err)
-            }
-            Err(exclusion) => Err(exclusion),
-        };
-        match judged {
-            Ok((rank, condition)) => {
-                let score = scale.score(endpoint, condition);
-                on(position, Ok(&score));
-                open.push(Ranked { rank, score: score.total, position: position as u32 });
-            }
+        let rank = match admit(endpoint, &wishes, policy) {
+            Ok(rank) => rank,
             Err(exclusion) => {
-                tally.add(exclusion, wishes.needs.hard.difference(able));
+                tally.add(exclusion, wishes.needs.hard.difference(endpoint.model.capabilities));
+                on(position, Err(exclusion));
+                continue;
+            }
+        };
+        let condition = (inputs.condition)(position, tokens);
+        let able = endpoint.model.capabilities.difference(condition.denied);
+        let lacks = wishes.needs.hard.difference(able);
+        let shut = Exclusion::denied(lacks)
+            .or_else(|| Exclusion::unavailable(condition.availability))
+            .or_else(|| keep.holds_back(endpoint, &condition).then_some(Exclusion::Kept));
+        let score = scale.score(endpoint, &condition);
+        let ranked = Ranked { rank, score: score.total, position: position as u32 };
+        found.add(ranked, shut);
+        match shut {
+            None => on(position, Ok(&score)),
+            Some(exclusion) => {
+                tally.add(exclusion, lacks);
                 on(position, Err(exclusion));
             }
         }
     }
-    // That failures go on is a guess, and a guess must not turn a request away.
-    let last_resort = open.is_empty() && !resting.is_empty();
-    if last_resort {
-        open = resting;
-    }
-    if open.is_empty() {
-        return Err(tally.no_route());
-    }
     let most = if facts.preferences.no_fallbacks { 1 } else { policy.max_candidates.max(1) };
-    let candidates = order(open, most, inputs.seed, catalog);
-    Ok(RoutePlan { candidates, classification, expected_output_tokens, pinned: wishes.pinned, last_resort })
+    let Some((groups, last_resort)) = found.groups(inputs.last_chance) else { return Err(tally.no_route()) };
+    let candidates = order(groups, most, inputs.seed, catalog);
+    let pinned = wishes.pinned;
+    Ok(RoutePlan { candidates, classification, expected_output_tokens, tokens, pinned, last_resort })
 }
+
+/// Those that could answer, by what speaks against it.
+#[derive(Default)]
+struct Found {
+    /// Nothing.
+    open: Vec<Ranked>,
+    /// They are kept for harder requests.
+    kept: Vec<Ranked>,
+    /// They failed lately, or seem to lack something: guesses.
+    resting: Vec<Ranked>,
+    /// Some are out for a while because a limit is reached.
+    limited: bool,
+}
+
+impl Found {
+    fn add(&mut self, ranked: Ranked, shut: Option<Exclusion>) {
+        match shut {
+            None => self.open.push(ranked),
+            Some(Exclusion::Kept) => self.kept.push(ranked),
+            // What it lacks by its row has been looked at before: this was learned.
+            Some(Exclusion::Lacks { .. }) => self.resting.push(ranked),
+            Some(exclusion) if exclusion.is_a_guess() => self.resting.push(ranked),
+            Some(Exclusion::Cooling { .. }) => self.limited = true,
+            Some(_) => {}
+        }
+    }
+
+    /// Whom to ask, in groups that are asked one after the other; and whether only guesses are left.
+    fn groups(mut self, last_chance: bool) -> Option<([Vec<Ranked>; 3], bool)> {
+        // While others are only busy for a moment, what is kept stays kept; with nobody else to wait for,
+        // keeping it would be refusing for nothing.
+        if self.open.is_empty() && self.limited && !last_chance {
+            self.kept.clear();
+        }
+        // That failures go on is a guess, and a guess must not turn a request away, nor leave a need to one
+        // or two endpoints where there are many.
+        let well = self.open.len() + self.kept.len();
+        if well >= 1 + self.resting.len() / MOST_AT_REST {
+            self.resting.clear();
+        }
+        if well == 0 && self.limited && !last_chance {
+            return None;
+        }
+        let last_resort = well == 0;
+        let groups = [self.open, self.kept, self.resting];
+        groups.iter().any(|group| !group.is_empty()).then_some((groups, last_resort))
+    }
+}
+
+/// Of the endpoints that can answer at most this many are at rest for one that is not.
+const MOST_AT_REST: usize = 10;
 
 /// Whether an endpoint may and can answer, whatever its condition.
 fn admit(endpoint: &Endpoint, wishes: &Wishes<'_>, policy: &Policy) -> Result<Rank, Exclusion> {
@@ -115,20 +160,29 @@ struct Ranked {
     position: u32,
 }
 
-/// The best `most`: by the caller's orders, then by score, then by the seed.
-fn order(mut open: Vec<Ranked>, most: usize, seed: u64, catalog: &Catalog) -> Vec<Candidate> {
+/// The best `most`, group by group: by the caller's orders, then by score, then by the seed.
+fn order(groups: [Vec<Ranked>; 3], most: usize, seed: u64, catalog: &Catalog) -> Vec<Candidate> {
     let better = |a: &Ranked, b: &Ranked| {
         let by_order = a.rank.cmp(&b.rank).then(b.score.total_cmp(&a.score));
         by_order.then_with(|| mix(seed, a.position).cmp(&mix(seed, b.position)))
     };
-    let mut rest = Vec::new();
-    if open.len() > most {
-        open.select_nth_unstable_by(most - 1, better);
-        rest = open.split_off(most);
+    let mut candidates = Vec::with_capacity(most);
+    for mut group in groups {
+        let room = most - candidates.len();
+        if room == 0 {
+            break;
+        }
+        let mut rest = Vec::new();
+        if group.len() > room {
+            group.select_nth_unstable_by(room - 1, better);
+            rest = group.split_off(room);
+        }
+        group.sort_unstable_by(better);
+        spread(&mut group, &rest, better, catalog);
+        candidates
+            .extend(group.iter().map(|ranked| Candidate { endpoint: ranked.position, score: ranked.score }));
     }
-    open.sort_unstable_by(better);
-    spread(&mut open, &rest, better, catalog);
-    open.iter().map(|ranked| Candidate { endpoint: ranked.position, score: ranked.score }).collect()
+    candidates
 }
 
 /// When one provider holds every place, the third goes to the best endpoint of another: a provider that is

@@ -14,12 +14,14 @@ pub struct Inputs<'a> {
     pub classification: Classification,
     /// The free endpoints there are.
     pub catalog: &'a Catalog,
-    /// How the endpoint at a position of the catalog is doing.
-    pub condition: &'a dyn Fn(usize) -> Condition,
+    /// How the endpoint at a position of the catalog is doing, for a request of so many tokens.
+    pub condition: &'a dyn Fn(usize, u32) -> Condition,
     /// The operator's settings.
     pub policy: &'a Policy,
     /// Decides between equals.
     pub seed: u64,
+    /// It cannot wait for others: what is kept for harder requests is used before it is refused.
+    pub last_chance: bool,
 }
 
 /// Whom to ask, in order.
@@ -31,6 +33,8 @@ pub struct RoutePlan {
     pub classification: Classification,
     /// How long the answer will probably be.
     pub expected_output_tokens: u32,
+    /// Tokens of the prompt and of the answer as it will probably be: what is taken of limits.
+    pub tokens: u32,
     /// The caller named the model.
     pub pinned: bool,
     /// Every capable endpoint had failed lately; these are tried all the same.
@@ -154,6 +158,8 @@ pub enum Exclusion {
         /// For how long, milliseconds.
         for_ms: u64,
     },
+    /// Its day is spent faster than evenly; what is left is kept for harder requests.
+    Kept,
 }
 
 impl Exclusion {
@@ -178,7 +184,8 @@ impl Exclusion {
             Self::Output { .. } => 6,
             Self::Context { .. } => 7,
             Self::Disabled { .. } => 8,
-            Self::Cooling { .. } => 9,
+            Self::Kept => 9,
+            Self::Cooling { .. } => 10,
         }
     }
 
@@ -206,6 +213,9 @@ impl Exclusion {
         }
     }
 }
+
+/// When to ask again for what is kept: an even pace frees a little all the time.
+const KEPT_RETRY_MS: u64 = 30_000;
 
 /// What all exclusions of one decision come to.
 #[derive(Default)]
@@ -250,6 +260,7 @@ impl Tally {
             Some(Exclusion::Output { needs, has }) => NoRoute::OutputTooLong { asked: needs, largest: has },
             Some(Exclusion::Context { needs, has }) => NoRoute::ContextTooLong { needs, largest: has },
             Some(Exclusion::Disabled { .. }) => NoRoute::Down,
+            Some(Exclusion::Kept) => NoRoute::Cooling { retry_after_ms: KEPT_RETRY_MS },
             Some(Exclusion::Cooling { for_ms, .. }) => NoRoute::Cooling { retry_after_ms: for_ms },
         }
     }

@@ -90,7 +90,7 @@ proptest! {
         let compressed = preferences.context_compression;
         let facts = RequestFacts { model: pin, choices: 1, requirements, preferences, ..RequestFacts::default() };
         let policy = Policy { max_candidates, ..Policy::default() };
-        let condition = |position: usize| conditions[position];
+        let condition = |position: usize, _: u32| conditions[position];
         let inputs = Inputs {
             facts: &facts,
             classification: Classification { task: Task::Qa, complexity },
@@ -98,6 +98,7 @@ proptest! {
             condition: &condition,
             policy: &policy,
             seed,
+            last_chance: false,
         };
         let planned = plan(&inputs);
         prop_assert_eq!(&planned, &plan(&inputs), "the same inputs give the same plan");
@@ -121,7 +122,7 @@ proptest! {
                 needs.prompt_tokens = 0;
             }
             prop_assert_eq!(endpoint.model.satisfies(&needs), Ok(()));
-            let open = condition(candidate as usize).availability == Availability::Open;
+            let open = condition(candidate as usize, 0).availability == Availability::Open;
             prop_assert!(open != plan.last_resort, "those that failed lately are asked only as a last resort");
             prop_assert!(!facts.preferences.deny_data_collection || !endpoint.provider.trains_on_prompts);
         }

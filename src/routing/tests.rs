@@ -1,21 +1,10 @@
 use super::*;
-use crate::catalog::{Auth, Capability, CapabilitySet, FieldProfile, Model, Provider, Requirements};
+use crate::catalog::{Capability, CapabilitySet, Model, Provider, Requirements};
 use crate::protocol::facts::{Preferences, RequestFacts, Sort};
 
 pub(super) fn provider(slug: &str, trains_on_prompts: bool) -> Arc<Provider> {
-    Arc::new(Provider {
-        slug: slug.to_owned(),
-        name: slug.to_uppercase(),
-        base: "http://127.0.0.1:1/v1".parse().expect("a base URL"),
-        auth: Auth::Bearer,
-        key: None,
-        profile: FieldProfile::default(),
-        trains_on_prompts,
-        h2c: false,
-        headers: Vec::new(),
-        max_concurrency: None,
-        simulated: false,
-    })
+    let base = "http://127.0.0.1:1/v1".parse().expect("a base URL");
+    Arc::new(Provider { name: slug.to_uppercase(), trains_on_prompts, ..Provider::new(slug, base) })
 }
 
 /// Endpoints over three providers: `fast` (small, quick), `slow` (large, slow, trains on prompts), `eyes`.
@@ -110,7 +99,7 @@ impl World {
 
     fn with<T>(&self, run: impl FnOnce(&Inputs<'_>) -> T) -> T {
         let catalog = Catalog::new(self.endpoints.clone()).with_not_free(self.not_free.clone());
-        let condition = |position: usize| {
+        let condition = |position: usize, _: u32| {
             let key = &*catalog.endpoints[position].key;
             self.conditions.iter().find(|(k, _)| k == key).map_or_else(Condition::default, |(_, c)| *c)
         };
@@ -121,6 +110,7 @@ impl World {
             condition: &condition,
             policy: &self.policy,
             seed: 7,
+            last_chance: false,
         })
     }
 
@@ -435,9 +425,10 @@ fn planned(catalog: &Catalog, seed: u64) -> Vec<u32> {
         facts: &facts,
         classification: Classification { task: Task::Qa, complexity: 0.1 },
         catalog,
-        condition: &|_| Condition::default(),
+        condition: &|_, _| Condition::default(),
         policy: &Policy::default(),
         seed,
+        last_chance: false,
     };
     plan(&inputs).expect("open").candidates.iter().map(|c| c.endpoint).collect()
 }
@@ -480,12 +471,13 @@ fn an_explanation_says_why_nobody_is_left() {
 }
 
 #[test]
-fn what_its_replies_denied_an_endpoint_lacks_although_its_row_promises_it() {
-    let denied = CapabilitySet::EMPTY.with(Capability::StructuredOutputs);
-    let world = world()
-        .hard(Capability::StructuredOutputs)
-        .is("slow/acme/large:free", Condition { denied, ..Condition::default() });
-    assert_eq!(world.keys(), Err(NoRoute::Unsupported { missing: vec![Capability::StructuredOutputs] }));
+fn what_its_replies_denied_an_endpoint_lacks_unless_nobody_else_can() {
+    let denied = |c| Condition { denied: CapabilitySet::EMPTY.with(c), ..Condition::default() };
+    let schemas = Capability::StructuredOutputs;
+    let only = world().hard(schemas).is("slow/acme/large:free", denied(schemas));
+    assert_eq!(only.keys(), Ok(vec!["slow/acme/large:free".to_owned()]), "what was learned may be wrong");
+    let others = world().hard(Capability::Tools).is(SMALL, denied(Capability::Tools)).keys().expect("others");
+    assert!(!others.contains(&SMALL.to_owned()), "{others:?}");
 }
 
 #[test]

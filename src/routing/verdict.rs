@@ -281,7 +281,7 @@ fn rate_limited(reply: &UpstreamReply<'_>) -> Verdict {
 fn cool(hint: Hint) -> Effect {
     let cause = match hint.window {
         Window::Day => Cause::QuotaSpent,
-        Window::Concurrency => Cause::Overloaded,
+        Window::Concurrency => Cause::Busy,
         Window::Minute | Window::Unknown | Window::TooBig => Cause::RateLimited,
     };
     let guessed = hint.window == Window::Unknown;

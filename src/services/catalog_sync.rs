@@ -114,7 +114,7 @@ pub fn fetch(provider: &ConfiguredProvider) -> Result<Listing, FetchError> {
     for (name, value) in &about.headers {
         request = request.header(name, value);
     }
-    if let Some(key) = &about.key {
+    if let Some(key) = about.keys.first() {
         request = match &about.auth {
             crate::catalog::Auth::Bearer => {
                 request.header("authorization", format!("Bearer {}", key.reveal()))

@@ -123,7 +123,7 @@ fn endpoints(gateway: &Gateway) -> Value {
     let snapshot = gateway.snapshot.load();
     let now_ms = gateway.clock().now_ms();
     let rows = snapshot.catalog.endpoints.iter().enumerate().map(|(position, endpoint)| {
-        let condition = snapshot.condition(position, now_ms);
+        let condition = snapshot.condition(position, 0, now_ms);
         let (state, cause, for_ms) = match condition.availability {
             Availability::Open => ("open", None, None),
             Availability::Cooling { for_ms, cause } => ("cooling", Some(cause.name()), Some(for_ms)),

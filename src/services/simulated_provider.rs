@@ -39,18 +39,12 @@ impl SimulatedProvider {
 
 /// The simulated models at a port.
 pub fn configured(models: &SimulatedModels, port: u16) -> ConfiguredProvider {
+    let base = BaseUrl { tls: false, host: Ipv4Addr::LOCALHOST.to_string(), port, prefix: "/v1".to_owned() };
     let provider = Arc::new(Provider {
-        slug: "simulated".to_owned(),
         name: "Simulated".to_owned(),
-        base: BaseUrl { tls: false, host: Ipv4Addr::LOCALHOST.to_string(), port, prefix: "/v1".to_owned() },
         auth: Auth::None,
-        key: None,
-        profile: Default::default(),
-        trains_on_prompts: false,
-        h2c: false,
-        headers: Vec::new(),
-        max_concurrency: None,
         simulated: true,
+        ..Provider::new("simulated", base)
     });
     let rules = ListRules { dialect: ListDialect::OpenRouter, by_price: true, ..ListRules::default() };
     let listing =

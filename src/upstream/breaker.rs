@@ -24,8 +24,18 @@ impl Until {
 
 fn cause_of(byte: u8) -> Cause {
     use Cause::*;
-    const ALL: [Cause; 9] =
-        [RateLimited, QuotaSpent, Overloaded, ServerError, Timeout, Connect, BadKey, ModelGone, Misbehaving];
+    const ALL: [Cause; 10] = [
+        RateLimited,
+        QuotaSpent,
+        Overloaded,
+        ServerError,
+        Timeout,
+        Connect,
+        BadKey,
+        ModelGone,
+        Misbehaving,
+        Busy,
+    ];
     ALL.into_iter().find(|c| *c as u8 == byte).unwrap_or(Misbehaving)
 }
 
@@ -211,7 +221,7 @@ mod tests {
 
     #[test]
     fn every_cause_survives_packing() {
-        for byte in 0..9 {
+        for byte in 0..10 {
             assert_eq!(cause_of(byte) as u8, byte);
         }
     }

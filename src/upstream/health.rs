@@ -1,9 +1,12 @@
 //! One endpoint's live state: availability, speed, and what it was learnt to lack.
 
-use super::breaker::{Breaker, Trial, Until};
+use super::breaker::Breaker;
+use super::in_flight::InFlight;
+use super::key::KeyState;
+use super::lane::{Lane, longest};
 use super::measure::Mean;
-use super::pool::KeyState;
-use crate::catalog::{Capability, CapabilitySet, EndpointKey};
+use super::quota::{Reading, Room, Taken};
+use crate::catalog::{Capability, CapabilitySet, Endpoint, EndpointKey, LimitScope};
 use crate::routing::condition::{Availability, Cause, Condition};
 use crate::routing::verdict::{Effect, Scope};
 use std::sync::Arc;
@@ -18,22 +21,17 @@ const FORGIVE_S: f32 = 300.0;
 const MISSING_MS: u64 = 3_600_000;
 /// A refused key is not tried again for a day, and not at all once replaced.
 const KEY_DISABLED_MS: u64 = 24 * 3_600_000;
-/// Guessed waits double up to here; never for a day on a guess.
-const MAX_GUESS_MS: u64 = 300_000;
 /// Shorter answers say nothing about speed.
 const MIN_SPEED_TOKENS: u32 = 16;
-/// What is reported as left while the provider's own concurrency limit is reached.
-const FULL_FOR_MS: u64 = 1_000;
 
 /// The live state of one endpoint. Shared by every snapshot that has the endpoint.
 #[derive(Debug)]
 pub struct EndpointState {
     key: EndpointKey,
-    account: Arc<KeyState>,
-    in_flight: AtomicU32,
-    told: Until,
-    guesses: AtomicU32,
-    breaker: Breaker,
+    /// One for each of the provider's keys.
+    pub(super) lanes: Box<[Lane]>,
+    pub(super) in_flight: AtomicU32,
+    pub(super) breaker: Breaker,
     gone: AtomicBool,
     missing: AtomicU64,
     missing_until: AtomicU64,
@@ -67,13 +65,12 @@ pub enum Outcome {
 }
 
 impl EndpointState {
-    pub(super) fn new(key: EndpointKey, account: Arc<KeyState>) -> Self {
+    pub(super) fn new(endpoint: &Endpoint, keys: Vec<Arc<KeyState>>) -> Self {
+        let lane = |key| Lane::new(&endpoint.provider, &endpoint.model.id, key);
         Self {
-            key,
-            account,
+            key: endpoint.key.clone(),
+            lanes: keys.into_iter().map(lane).collect(),
             in_flight: AtomicU32::new(0),
-            told: Until::default(),
-            guesses: AtomicU32::new(0),
             breaker: Breaker::default(),
             gone: AtomicBool::new(false),
             missing: AtomicU64::new(0),
@@ -89,26 +86,37 @@ impl EndpointState {
         &self.key
     }
 
-    /// The provider and key it is called with.
-    pub fn account(&self) -> &Arc<KeyState> {
-        &self.account
+    /// The keys it is called with, at least one (which may be none at all).
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<KeyState>> {
+        self.lanes.iter().map(|lane| &lane.key)
     }
 
-    /// How it is doing.
-    pub fn condition(&self, now_ms: u64) -> Condition {
+    pub(super) fn is_called_with(&self, keys: &[Arc<KeyState>]) -> bool {
+        self.lanes.len() == keys.len() && self.keys().zip(keys).all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+
+    /// How it is doing, for a request of so many tokens.
+    pub fn condition(&self, tokens: u32, now_ms: u64) -> Condition {
         let fresh = |mean: &Mean| mean.get(now_ms).filter(|(_, age)| *age < STALE_S).map_or(0.0, |(v, _)| v);
-        let success = self.success.get(now_ms).map_or(1.0, |(share, age)| {
-            let forgiven = (1.0 - share) * (-(age as f32) / FORGIVE_S).exp();
-            (1.0 - forgiven).clamp(0.01, 1.0)
-        });
+        let (availability, room) = self.availability(tokens, now_ms);
         Condition {
-            availability: self.availability(now_ms),
+            availability,
             ttft_ms: fresh(&self.ttft_ms),
             tokens_per_s: fresh(&self.tokens_per_s),
-            success,
+            success: self.success_share(now_ms),
             in_flight: self.in_flight.load(Relaxed),
             denied: self.missing(now_ms),
+            share_left: room.share,
+            ahead: room.ahead,
         }
+    }
+
+    fn success_share(&self, now_ms: u64) -> f32 {
+        let Some((share, age)) = self.success.get(now_ms).filter(|(share, _)| *share < 0.999) else {
+            return 1.0;
+        };
+        let forgiven = (1.0 - share) * (-(age as f32) / FORGIVE_S).exp();
+        (1.0 - forgiven).clamp(0.01, 1.0)
     }
 
     /// Capabilities its row promises and its replies denied, for an hour each time.
@@ -120,15 +128,22 @@ impl EndpointState {
         Capability::ALL.iter().copied().filter(|c| bits & bit(*c) != 0).collect()
     }
 
-    /// Enters a request. The guard counts it until dropped.
+    /// Enters a request of so many tokens, prompt and expected answer together: takes them, and a place, of
+    /// every limit, in one step. The guard counts it until dropped.
     ///
     /// # Errors
-    /// Why not now: cooling, disabled, full, or its half-open trial is taken.
-    pub fn begin(self: &Arc<Self>, now_ms: u64) -> Result<InFlight, Availability> {
-        match self.availability(now_ms) {
-            Availability::Open => self.enter(now_ms),
-            shut => Err(shut),
+    /// Why not now: cooling, disabled, out of quota, full, or its half-open trial is taken.
+    pub fn begin(self: &Arc<Self>, tokens: u32, now_ms: u64) -> Result<InFlight, Availability> {
+        let cooling = |(for_ms, cause)| Availability::Cooling { for_ms, cause };
+        let account = &self.lanes[0].key.account;
+        let shut = longest([self.breaker.closed_for(now_ms), account.breaker.closed_for(now_ms)]);
+        if shut != Availability::Open {
+            return Err(shut);
         }
+        let mut guard = self.begin_regardless(tokens, now_ms)?;
+        guard.own = self.breaker.enter(now_ms).map_err(cooling)?;
+        guard.shared = account.breaker.enter(now_ms).map_err(cooling)?;
+        Ok(guard)
     }
 
     /// Like [`begin`](Self::begin), but takes no notice of the breaker: ejection is a guess, and
@@ -137,24 +152,19 @@ impl EndpointState {
     ///
     /// # Errors
     /// Why not now.
-    pub fn begin_regardless(self: &Arc<Self>, now_ms: u64) -> Result<InFlight, Availability> {
-        match self.told_off(now_ms) {
-            Availability::Open => self.count(None, None),
-            shut => Err(shut),
+    pub fn begin_regardless(self: &Arc<Self>, tokens: u32, now_ms: u64) -> Result<InFlight, Availability> {
+        let (lane, availability, _) = self.best_lane(tokens, now_ms);
+        if self.gone.load(Relaxed) {
+            return Err(Availability::Disabled(Cause::ModelGone));
         }
-    }
-
-    /// Learns from an attempt.
-    pub fn observe(&self, outcome: Outcome, now_ms: u64) {
-        match outcome {
-            Outcome::Alive => self.alive(now_ms),
-            Outcome::Success { ttft_ms, tokens, duration_ms } => {
-                self.alive(now_ms);
-                self.success.add(1.0, now_ms);
-                self.measure(ttft_ms, tokens, duration_ms, now_ms);
-            }
-            Outcome::Failed { effect, took_ms } => self.apply(effect, u64::from(took_ms), now_ms),
+        if availability != Availability::Open {
+            return Err(availability);
         }
+        let taken = Taken { at_ms: now_ms, requests: 1, tokens };
+        let shut = |(for_ms, cause)| Availability::Cooling { for_ms, cause };
+        self.lanes[lane].take(&taken).map_err(shut)?;
+        self.in_flight.fetch_add(1, Relaxed);
+        Ok(InFlight::new(Arc::clone(self), lane, taken))
     }
 
     /// The provider lists the model again.
@@ -162,53 +172,73 @@ impl EndpointState {
         self.gone.store(false, Relaxed);
     }
 
-    fn availability(&self, now_ms: u64) -> Availability {
-        let told = self.told_off(now_ms);
-        if told != Availability::Open {
-            return told;
-        }
-        let ejected = [self.breaker.closed_for(now_ms), self.account.breaker.closed_for(now_ms)];
-        longest(ejected)
+    /// Every limit it is under, by the key's position.
+    pub fn readings(&self, now_ms: u64) -> impl Iterator<Item = (usize, Reading)> {
+        use LimitScope::{Account, Key, Model};
+        let of = move |lane: &Lane| {
+            let scopes = lane.quotas().into_iter().zip([Model, Key, Account]);
+            scopes.flat_map(|(quota, scope)| quota.readings(scope, now_ms)).collect::<Vec<_>>()
+        };
+        self.lanes.iter().enumerate().flat_map(move |(at, lane)| of(lane).into_iter().map(move |r| (at, r)))
     }
 
-    /// What holds even as a last resort.
-    fn told_off(&self, now_ms: u64) -> Availability {
+    /// Counts what was used before a restart, with the key at a position.
+    pub fn restore(&self, key: usize, reading: &Reading, now_ms: u64) {
+        if let Some(lane) = self.lanes.get(key) {
+            lane.quotas()[reading.scope as usize].restore(reading, now_ms);
+        }
+    }
+
+    fn availability(&self, tokens: u32, now_ms: u64) -> (Availability, Room) {
+        let (_, told, room) = self.best_lane(tokens, now_ms);
         if self.gone.load(Relaxed) {
-            return Availability::Disabled(Cause::ModelGone);
+            return (Availability::Disabled(Cause::ModelGone), room);
         }
-        if let Some((_, cause)) = self.account.disabled.left(now_ms) {
-            return Availability::Disabled(cause);
+        if told != Availability::Open {
+            return (told, room);
         }
-        let full = self.account.is_full().then_some((FULL_FOR_MS, Cause::Overloaded));
-        longest([self.told.left(now_ms), self.account.told.left(now_ms), full])
+        let account = &self.lanes[0].key.account;
+        (longest([self.breaker.closed_for(now_ms), account.breaker.closed_for(now_ms)]), room)
     }
 
-    fn enter(self: &Arc<Self>, now_ms: u64) -> Result<InFlight, Availability> {
-        let cooling = |(for_ms, cause)| Availability::Cooling { for_ms, cause };
-        let own = self.breaker.enter(now_ms).map_err(cooling)?;
-        match self.account.breaker.enter(now_ms) {
-            Ok(shared) => self.count(own, shared),
-            Err(busy) => {
-                own.iter().for_each(|trial| self.breaker.release(trial));
-                Err(cooling(busy))
+    /// The key to call it with: of those that may be used the one with most left, else the one that may be
+    /// used first.
+    fn best_lane(&self, tokens: u32, now_ms: u64) -> (usize, Availability, Room) {
+        let wait = |availability| match availability {
+            Availability::Open => 0,
+            Availability::Cooling { for_ms, .. } => for_ms,
+            Availability::Disabled(_) => u64::MAX,
+        };
+        let (first, room) = self.lanes[0].state(tokens, now_ms);
+        let mut best = (0, first, room);
+        for (at, lane) in self.lanes.iter().enumerate().skip(1) {
+            let (availability, room) = lane.state(tokens, now_ms);
+            let (waits, least) = (wait(availability), wait(best.1));
+            if waits < least || waits == least && room.share > best.2.share {
+                best = (at, availability, room);
             }
         }
+        best
     }
 
-    fn count(self: &Arc<Self>, own: Option<Trial>, shared: Option<Trial>) -> Result<InFlight, Availability> {
-        self.in_flight.fetch_add(1, Relaxed);
-        let has_room = self.account.enter();
-        let guard = InFlight { state: Arc::clone(self), own, shared };
-        if has_room {
-            return Ok(guard);
+    /// Learns from an attempt made with the key at a position.
+    pub(super) fn observe(&self, lane: usize, outcome: Outcome, now_ms: u64) {
+        let lane = &self.lanes[lane];
+        match outcome {
+            Outcome::Alive => self.alive(lane, now_ms),
+            Outcome::Success { ttft_ms, tokens, duration_ms } => {
+                self.alive(lane, now_ms);
+                self.success.add(1.0, now_ms);
+                self.measure(ttft_ms, tokens, duration_ms, now_ms);
+            }
+            Outcome::Failed { effect, took_ms } => self.apply(lane, effect, u64::from(took_ms), now_ms),
         }
-        Err(Availability::Cooling { for_ms: FULL_FOR_MS, cause: Cause::Overloaded })
     }
 
-    fn alive(&self, now_ms: u64) {
+    fn alive(&self, lane: &Lane, now_ms: u64) {
         self.breaker.success(now_ms);
-        self.account.breaker.success(now_ms);
-        self.guesses.store(0, Relaxed);
+        lane.key.account.breaker.success(now_ms);
+        lane.alive();
     }
 
     fn measure(&self, ttft_ms: Option<u32>, tokens: u32, duration_ms: u32, now_ms: u64) {
@@ -222,35 +252,25 @@ impl EndpointState {
         }
     }
 
-    fn apply(&self, effect: Effect, took_ms: u64, now_ms: u64) {
+    fn apply(&self, lane: &Lane, effect: Effect, took_ms: u64, now_ms: u64) {
         match effect {
             // It answered, only not this request: alive.
-            Effect::None | Effect::NeedsLargerContext => self.alive(now_ms),
+            Effect::None | Effect::NeedsLargerContext => self.alive(lane, now_ms),
             Effect::LearnMissing(lacks) => {
-                self.alive(now_ms);
+                self.alive(lane, now_ms);
                 self.learn_missing(lacks, now_ms);
             }
             Effect::Cool { scope, for_ms, cause, guessed } => {
-                let for_ms = if guessed { self.guess(for_ms) } else { for_ms };
-                self.told(scope).extend(now_ms.saturating_add(for_ms), cause);
+                lane.cool(scope, for_ms, cause, guessed, now_ms)
             }
             Effect::Fail { scope, cause } => {
                 self.success.add(0.0, now_ms);
-                let breaker = if scope == Scope::Model { &self.breaker } else { &self.account.breaker };
+                let breaker = if scope == Scope::Model { &self.breaker } else { &lane.key.account.breaker };
                 breaker.failure(cause, took_ms, now_ms);
             }
-            Effect::DisableKey(cause) => self.account.disabled.extend(now_ms + KEY_DISABLED_MS, cause),
+            Effect::DisableKey(cause) => lane.key.disabled.extend(now_ms + KEY_DISABLED_MS, cause),
             Effect::DropModel => self.gone.store(true, Relaxed),
         }
-    }
-
-    fn told(&self, scope: Scope) -> &Until {
-        if scope == Scope::Model { &self.told } else { &self.account.told }
-    }
-
-    fn guess(&self, for_ms: u64) -> u64 {
-        let guesses = self.guesses.fetch_add(1, Relaxed).min(8);
-        for_ms.saturating_mul(1 << guesses).min(MAX_GUESS_MS.max(for_ms))
     }
 
     fn learn_missing(&self, lacks: Capability, now_ms: u64) {
@@ -263,37 +283,6 @@ impl EndpointState {
 
 fn bit(c: Capability) -> u64 {
     1 << c as u8
-}
-
-fn longest<const N: usize>(waits: [Option<(u64, Cause)>; N]) -> Availability {
-    match waits.into_iter().flatten().max_by_key(|(ms, _)| *ms) {
-        Some((for_ms, cause)) => Availability::Cooling { for_ms, cause },
-        None => Availability::Open,
-    }
-}
-
-/// A request under way at an endpoint; dropping it ends that.
-#[derive(Debug)]
-pub struct InFlight {
-    state: Arc<EndpointState>,
-    own: Option<Trial>,
-    shared: Option<Trial>,
-}
-
-impl InFlight {
-    /// The endpoint's state.
-    pub fn state(&self) -> &Arc<EndpointState> {
-        &self.state
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.state.in_flight.fetch_sub(1, Relaxed);
-        self.state.account.leave();
-        self.own.iter().for_each(|trial| self.state.breaker.release(trial));
-        self.shared.iter().for_each(|trial| self.state.account.breaker.release(trial));
-    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,15 @@
 mod breaker;
 pub mod health;
 pub mod hints;
+mod in_flight;
+mod key;
+mod lane;
 mod measure;
 pub mod pool;
+mod quota;
 
-pub use health::{EndpointState, InFlight, Outcome};
-pub use pool::{KeyState, Pool};
+pub use health::{EndpointState, Outcome};
+pub use in_flight::InFlight;
+pub use key::KeyState;
+pub use pool::Pool;
+pub use quota::{Observed, Reading};

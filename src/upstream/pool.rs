@@ -1,10 +1,9 @@
 //! The states of all endpoints by name, so that they outlive the catalogs that list them.
 
-use super::breaker::{Breaker, Until};
 use super::health::EndpointState;
-use crate::catalog::{Endpoint, EndpointKey, Provider, Secret};
+use super::key::{AccountState, KeyState};
+use crate::catalog::{Endpoint, EndpointKey, Provider};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// States kept for endpoints no catalog lists any more: a model that comes back finds its history.
@@ -16,7 +15,8 @@ pub struct Pool(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    accounts: HashMap<String, (Option<Secret>, Arc<KeyState>)>,
+    /// By slug: the provider as it was, and its keys' states.
+    providers: HashMap<String, (Arc<Provider>, Vec<Arc<KeyState>>)>,
     endpoints: HashMap<EndpointKey, Arc<EndpointState>>,
 }
 
@@ -26,37 +26,43 @@ impl Pool {
         Self::default()
     }
 
-    /// The state of `endpoint`, made at first sight. A provider whose key was replaced starts
+    /// The state of `endpoint`, made at first sight. A provider whose keys were replaced starts
     /// afresh, and so do its endpoints.
     pub fn state(&self, endpoint: &Endpoint) -> Arc<EndpointState> {
         // A poisoned map is whole: nothing in here panics half-way through a change.
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let account = inner.account(&endpoint.provider);
+        let keys = inner.keys(&endpoint.provider);
         if let Some(state) = inner.endpoints.get(&endpoint.key)
-            && Arc::ptr_eq(state.account(), &account)
+            && state.is_called_with(&keys)
         {
             return Arc::clone(state);
         }
         inner.make_room();
-        let state = Arc::new(EndpointState::new(endpoint.key.clone(), account));
+        let state = Arc::new(EndpointState::new(endpoint, keys));
         inner.endpoints.insert(endpoint.key.clone(), Arc::clone(&state));
         state
     }
 }
 
 impl Inner {
-    fn account(&mut self, provider: &Provider) -> Arc<KeyState> {
-        let known = self.accounts.get(&provider.slug).filter(|(key, _)| *key == provider.key);
-        let account = match known {
-            Some((_, account)) => Arc::clone(account),
-            None => {
-                let account = Arc::new(KeyState::default());
-                self.accounts.insert(provider.slug.clone(), (provider.key.clone(), Arc::clone(&account)));
-                account
-            }
+    fn keys(&mut self, provider: &Arc<Provider>) -> Vec<Arc<KeyState>> {
+        let same = |known: &Provider| {
+            Arc::as_ptr(provider) == std::ptr::from_ref(known)
+                || known.keys == provider.keys
+                    && known.quotas == provider.quotas
+                    && known.max_concurrency == provider.max_concurrency
         };
-        account.max_concurrency.store(provider.max_concurrency.unwrap_or(u32::MAX), Relaxed);
-        account
+        if let Some((_, keys)) = self.providers.get(&provider.slug).filter(|(known, _)| same(known)) {
+            return keys.clone();
+        }
+        let account = Arc::new(AccountState::new(provider));
+        let key = |secret| Arc::new(KeyState::new(provider, secret, Arc::clone(&account)));
+        let keys: Vec<_> = match provider.keys.as_slice() {
+            [] => vec![key(None)],
+            keys => keys.iter().cloned().map(Some).map(key).collect(),
+        };
+        self.providers.insert(provider.slug.clone(), (Arc::clone(provider), keys.clone()));
+        keys
     }
 
     /// Forgets what nobody holds once there is too much of it.
@@ -67,46 +73,10 @@ impl Inner {
     }
 }
 
-/// What a provider's endpoints share because they are called with the same key: its limits, its
-/// refusal, whether the host is there, and how many requests are under way.
-#[derive(Debug, Default)]
-pub struct KeyState {
-    pub(super) disabled: Until,
-    pub(super) told: Until,
-    pub(super) breaker: Breaker,
-    in_flight: AtomicU32,
-    max_concurrency: AtomicU32,
-}
-
-impl KeyState {
-    /// Requests under way with this key.
-    pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Relaxed)
-    }
-
-    /// Why the key is not used at all, if so.
-    pub fn disabled(&self, now_ms: u64) -> Option<crate::routing::condition::Cause> {
-        self.disabled.left(now_ms).map(|(_, cause)| cause)
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.in_flight() >= self.max_concurrency.load(Relaxed)
-    }
-
-    /// Counts one more; `false` if that is one too many (it is counted all the same).
-    pub(super) fn enter(&self) -> bool {
-        self.in_flight.fetch_add(1, Relaxed) < self.max_concurrency.load(Relaxed)
-    }
-
-    pub(super) fn leave(&self) {
-        self.in_flight.fetch_sub(1, Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{Auth, FieldProfile, Model};
+    use crate::catalog::{Model, Secret};
     use crate::routing::condition::{Availability, Cause};
     use crate::routing::verdict::{Effect, Scope};
     use crate::upstream::Outcome;
@@ -114,29 +84,19 @@ mod tests {
     const T: u64 = 1_787_400_000_000;
 
     fn endpoint(provider: &str, key: &str, model: &str) -> Endpoint {
-        let provider = Provider {
-            slug: provider.to_owned(),
-            name: provider.to_owned(),
-            base: "http://127.0.0.1:1/v1".parse().expect("a URL"),
-            auth: Auth::Bearer,
-            key: Secret::new(key),
-            profile: FieldProfile::default(),
-            trains_on_prompts: false,
-            h2c: false,
-            headers: Vec::new(),
-            max_concurrency: None,
-            simulated: false,
-        };
+        let base = "http://127.0.0.1:1/v1".parse().expect("a URL");
+        let keys = Secret::new(key).into_iter().collect();
+        let provider = Provider { keys, ..Provider::new(provider, base) };
         let model = Model { id: model.to_owned(), ..Model::default() };
         Endpoint::new(Arc::new(provider), model, "m".to_owned())
     }
 
     fn fail(state: &EndpointState, effect: Effect) {
-        state.observe(Outcome::Failed { effect, took_ms: 5 }, T);
+        state.observe(0, Outcome::Failed { effect, took_ms: 5 }, T);
     }
 
     fn cooled(state: &EndpointState) -> bool {
-        state.condition(T).availability != Availability::Open
+        state.condition(0, T).availability != Availability::Open
     }
 
     #[test]
@@ -165,8 +125,8 @@ mod tests {
         let old = pool.state(&endpoint("a", "old", "m"));
         fail(&old, Effect::DisableKey(Cause::BadKey));
         let sibling = pool.state(&endpoint("a", "old", "n"));
-        assert_eq!(sibling.condition(T).availability, Availability::Disabled(Cause::BadKey));
-        assert_eq!(sibling.account().disabled(T), Some(Cause::BadKey));
+        assert_eq!(sibling.condition(0, T).availability, Availability::Disabled(Cause::BadKey));
+        assert_eq!(sibling.keys().next().and_then(|key| key.disabled(T)), Some(Cause::BadKey));
         assert!(!cooled(&pool.state(&endpoint("a", "new", "m"))));
     }
 
@@ -176,7 +136,7 @@ mod tests {
         let [m, n] = ["m", "n"].map(|id| pool.state(&endpoint("a", "k", id)));
         fail(&m, Effect::Fail { scope: Scope::Provider, cause: Cause::Connect });
         assert_eq!(
-            n.condition(T).availability,
+            n.condition(0, T).availability,
             Availability::Cooling { for_ms: 1_000, cause: Cause::Connect }
         );
     }

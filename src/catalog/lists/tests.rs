@@ -12,7 +12,7 @@ fn profile(slug: &str) -> ProviderProfile {
 }
 
 fn parse(profile: &ProviderProfile, body: &[u8]) -> Result<Listing, BadList> {
-    let provider = profile.provider(None, None, &|_| Some("x".to_owned())).expect("a usable profile");
+    let provider = profile.provider(Vec::new(), None, &|_| Some("x".to_owned())).expect("a usable profile");
     parse_models(&profile.list_rules(), body, &Arc::new(provider), TODAY)
 }
 
@@ -319,7 +319,7 @@ fn no_single_row_breaks_a_list() {
 #[test]
 fn a_gateway_that_wraps_or_unwraps_a_list_is_read_all_the_same() {
     let rules = ListRules { dialect: ListDialect::Together, by_price: false, ..ListRules::default() };
-    let provider = Arc::new(profile("together").provider(None, None, &|_| None).expect("usable"));
+    let provider = Arc::new(profile("together").provider(Vec::new(), None, &|_| None).expect("usable"));
     for body in [r#"[{"id":"a"}]"#, r#"{"data":[{"id":"a"}]}"#] {
         let listing = parse_models(&rules, body.as_bytes(), &provider, TODAY).expect("readable");
         assert_eq!(listing.models.len(), 1);

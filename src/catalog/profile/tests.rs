@@ -17,7 +17,7 @@ fn variables(name: &str) -> Option<String> {
 fn every_built_in_profile_makes_a_provider() {
     let mut slugs: Vec<_> = built_in()
         .iter()
-        .map(|p| p.provider(None, None, &variables).expect("a usable profile").slug)
+        .map(|p| p.provider(Vec::new(), None, &variables).expect("a usable profile").slug)
         .collect();
     slugs.sort_unstable();
     let count = slugs.len();
@@ -52,7 +52,7 @@ fn a_list_may_lie_below_the_base_or_elsewhere() {
     let url = |slug: &str| {
         let profiles = built_in();
         let p = profiles.iter().find(|p| p.slug == slug).expect("built in");
-        let provider = p.provider(None, None, &variables).expect("usable");
+        let provider = p.provider(Vec::new(), None, &variables).expect("usable");
         p.list_url(&provider.base, &variables).expect("no variable missing")
     };
     assert_eq!(url("groq"), "https://api.groq.com/openai/v1/models");
@@ -66,9 +66,9 @@ fn a_list_may_lie_below_the_base_or_elsewhere() {
 fn a_missing_variable_is_named() {
     let p = profile("slug = \"x\"\nbase_url = \"https://h/${ACCOUNT}/v1\"");
     let expect = BadProfile::Variable { slug: "x".to_owned(), variable: "ACCOUNT".to_owned() };
-    assert_eq!(p.provider(None, None, &|_| None).map(|p| p.slug), Err(expect));
-    assert!(p.provider(None, None, &|_| Some("a".to_owned())).is_ok());
-    assert!(p.provider(None, Some("http://127.0.0.1:1/v1"), &|_| None).is_ok());
+    assert_eq!(p.provider(Vec::new(), None, &|_| None).map(|p| p.slug), Err(expect));
+    assert!(p.provider(Vec::new(), None, &|_| Some("a".to_owned())).is_ok());
+    assert!(p.provider(Vec::new(), Some("http://127.0.0.1:1/v1"), &|_| None).is_ok());
 }
 
 #[test]
@@ -81,9 +81,9 @@ fn unknown_settings_and_bad_figures_are_refused() {
     assert!(parse("[fields]\nstripp = []").is_err());
     assert!(parse("[defaults]\ncapabilities = [\"telepathy\"]").is_err());
     let p = parse("[[model]]\nmatch = \"*\"\nquality = 1.5").expect("well formed");
-    assert!(matches!(p.provider(None, None, &|_| None), Err(BadProfile::Quality { .. })));
+    assert!(matches!(p.provider(Vec::new(), None, &|_| None), Err(BadProfile::Quality { .. })));
     let p = profile("slug = \"A b\"\nbase_url = \"https://h\"");
-    assert!(matches!(p.provider(None, None, &|_| None), Err(BadProfile::Slug(_))));
+    assert!(matches!(p.provider(Vec::new(), None, &|_| None), Err(BadProfile::Slug(_))));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn fields_read_as_written() {
         "slug = \"m\"\nbase_url = \"https://h/v1\"\nauth = { header = \"api-key\" }\n\
          [fields]\noutput_limit = \"max_tokens\"\nstrip = [\"n\"]\nrename = [[\"seed\", \"random_seed\"]]",
     );
-    let provider = p.provider(Secret::new("k"), None, &|_| None).expect("usable");
+    let provider = p.provider(vec![Secret::new("k").expect("a key")], None, &|_| None).expect("usable");
     assert_eq!(provider.auth, Auth::Header("api-key".to_owned()));
     assert_eq!(provider.profile.output_limit, OutputLimitField::MaxTokens);
     assert_eq!(provider.profile.rename, [("seed".to_owned(), "random_seed".to_owned())]);

@@ -1,6 +1,6 @@
 use super::super::inspect::inspect;
 use super::*;
-use crate::catalog::{Auth, CapabilitySet, FieldProfile, Model, Provider};
+use crate::catalog::{CapabilitySet, FieldProfile, Model, Provider};
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -8,19 +8,8 @@ use std::sync::Arc;
 const ALL: fn() -> CapabilitySet = || Capability::ALL.iter().copied().collect();
 
 fn endpoint(profile: FieldProfile, capabilities: CapabilitySet) -> Endpoint {
-    let provider = Provider {
-        slug: "p".into(),
-        name: "P".into(),
-        base: "http://localhost".parse().expect("a URL"),
-        auth: Auth::None,
-        key: None,
-        profile,
-        trains_on_prompts: false,
-        h2c: false,
-        headers: Vec::new(),
-        max_concurrency: None,
-        simulated: false,
-    };
+    let base = "http://localhost".parse().expect("a URL");
+    let provider = Provider { profile, ..Provider::new("p", base) };
     let model = Model { id: "m".into(), capabilities, ..Model::default() };
     Endpoint::new(Arc::new(provider), model, "up/m".into())
 }

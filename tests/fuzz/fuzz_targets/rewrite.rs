@@ -3,7 +3,7 @@
 #![no_main]
 
 use bytes::Bytes;
-use freeway::catalog::{Auth, Capability, CapabilitySet, Endpoint, FieldProfile, Model, OutputLimitField, Provider};
+use freeway::catalog::{Capability, CapabilitySet, Endpoint, FieldProfile, Model, OutputLimitField, Provider};
 use freeway::protocol::inspect::inspect;
 use freeway::protocol::rewrite::rewrite;
 use libfuzzer_sys::fuzz_target;
@@ -68,19 +68,8 @@ fn endpoint(capabilities: CapabilitySet, bits: u16) -> Endpoint {
         strip_message_names: bit(7),
         no_stream_options: bit(8),
     };
-    let provider = Provider {
-        slug: "p".into(),
-        name: "P".into(),
-        base: "http://localhost".parse().expect("a base URL"),
-        auth: Auth::None,
-        key: None,
-        profile,
-        trains_on_prompts: false,
-        h2c: false,
-        headers: Vec::new(),
-        max_concurrency: None,
-        simulated: false,
-    };
+    let base = "http://localhost".parse().expect("a base URL");
+    let provider = Provider { profile, ..Provider::new("p", base) };
     let model = Model {
         id: "m".into(),
         capabilities,

@@ -1,0 +1,94 @@
+//! A request under way at an endpoint.
+
+use super::breaker::Trial;
+use super::health::{EndpointState, Outcome};
+use super::lane::Lane;
+use super::quota::{Observed, Taken};
+use crate::catalog::{LimitScope, Secret};
+use crate::routing::verdict::Scope;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A request under way at an endpoint; dropping it ends that. What it took of the limits is given back unless
+/// it was [sent](Self::sent).
+#[derive(Debug)]
+pub struct InFlight {
+    state: Arc<EndpointState>,
+    lane: usize,
+    taken: Taken,
+    sent: bool,
+    pub(super) own: Option<Trial>,
+    pub(super) shared: Option<Trial>,
+}
+
+impl InFlight {
+    pub(super) fn new(state: Arc<EndpointState>, lane: usize, taken: Taken) -> Self {
+        Self { state, lane, taken, sent: false, own: None, shared: None }
+    }
+
+    /// The endpoint's state.
+    pub fn state(&self) -> &Arc<EndpointState> {
+        &self.state
+    }
+
+    /// The key to present; `None` where the provider wants none.
+    pub fn secret(&self) -> Option<&Secret> {
+        self.lane().key.secret()
+    }
+
+    /// It is about to go out: from now on the provider may have counted it.
+    pub fn sent(&mut self) {
+        self.sent = true;
+    }
+
+    /// It used so many tokens, prompt and answer together.
+    pub fn used(&mut self, tokens: u32) {
+        self.correct(1, tokens);
+    }
+
+    /// It was refused or failed before anything was generated.
+    pub fn refused(&mut self) {
+        let requests = u32::from(self.lane().key.account.failures_count);
+        self.correct(requests, 0);
+    }
+
+    /// Learns from the attempt.
+    pub fn observe(&self, outcome: Outcome, now_ms: u64) {
+        self.state.observe(self.lane, outcome, now_ms);
+    }
+
+    /// Learns what the provider says is left of its limits.
+    pub fn limits(&self, observed: impl IntoIterator<Item = Observed>, now_ms: u64) {
+        for observed in observed {
+            let scope = match observed.scope {
+                LimitScope::Model => Scope::Model,
+                LimitScope::Key => Scope::Key,
+                LimitScope::Account => Scope::Provider,
+            };
+            self.lane().quota_of(scope).observe(&observed, now_ms);
+        }
+    }
+
+    fn lane(&self) -> &Lane {
+        &self.state.lanes[self.lane]
+    }
+
+    fn correct(&mut self, requests: u32, tokens: u32) {
+        let taken = self.taken;
+        self.taken = Taken { requests, tokens, ..taken };
+        self.lane().quotas().iter().for_each(|quota| quota.correct(&taken, requests, tokens));
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if !self.sent {
+            self.correct(0, 0);
+        }
+        self.state.in_flight.fetch_sub(1, Relaxed);
+        let key = &self.lane().key;
+        key.leave();
+        self.own.iter().for_each(|trial| self.state.breaker.release(trial));
+        self.shared.iter().for_each(|trial| key.account.breaker.release(trial));
+    }
+}

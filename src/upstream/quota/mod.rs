@@ -1,0 +1,239 @@
+//! The mirror of what providers allow: every limit of a scope, counted here before a request is sent, so
+//! that refusals are avoided and not met.
+//!
+//! Requests and tokens are taken in one step or not at all, and corrected when the answer is known. Atomics
+//! only.
+
+mod calendar;
+mod meter;
+mod sliding;
+
+use crate::catalog::{Limit, LimitScope, Midnight, Period, Quotas, Unit, Window};
+use crate::routing::condition::Cause;
+use meter::Meter;
+use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// What is counted of every scope, limited or not: limits nobody wrote down are learned from it.
+const ALWAYS: [(Unit, Period); 4] = [
+    (Unit::Requests, Period::MINUTE),
+    (Unit::Tokens, Period::MINUTE),
+    (Unit::Requests, Period::Day),
+    (Unit::Tokens, Period::Day),
+];
+
+/// The limits of one scope: a model with a key, a key, or an account.
+#[derive(Debug)]
+pub(super) struct Quota {
+    meters: Box<[Meter]>,
+    /// The meters with a limit, a bit each.
+    limited: AtomicU32,
+}
+
+/// How much is left of a scope.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Room {
+    /// The least share left of any limit, after this request.
+    pub(super) share: f32,
+    /// How far the day's spending is ahead of an even pace, as a share of the day's limit; below zero it is
+    /// behind. [`f32::NEG_INFINITY`] where no day is limited.
+    pub(super) ahead: f32,
+    /// Until there is room, and what there is none of; a wait of `u64::MAX` means never.
+    pub(super) shut: Option<(u64, Cause)>,
+}
+
+impl Room {
+    pub(super) const OPEN: Self = Self { share: 1.0, ahead: f32::NEG_INFINITY, shut: None };
+
+    /// Both hold.
+    pub(super) fn and(self, other: Self) -> Self {
+        let shut = match (self.shut, other.shut) {
+            (Some(a), Some(b)) => Some(if b.0 > a.0 { b } else { a }),
+            (a, b) => a.or(b),
+        };
+        Self { share: self.share.min(other.share), ahead: self.ahead.max(other.ahead), shut }
+    }
+}
+
+/// What was taken, to be corrected once more is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) at_ms: u64,
+    pub(super) requests: u32,
+    pub(super) tokens: u32,
+}
+
+impl Taken {
+    fn of(&self, unit: Unit) -> u32 {
+        match unit {
+            Unit::Requests => self.requests,
+            Unit::Tokens => self.tokens,
+        }
+    }
+}
+
+/// What a provider said about one of its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// What is counted.
+    pub unit: Unit,
+    /// Over which time.
+    pub per: Period,
+    /// For what.
+    pub scope: LimitScope,
+    /// How much there is.
+    pub limit: Option<u64>,
+    /// How much is left.
+    pub remaining: Option<u64>,
+}
+
+/// One limit as people see it, and as it is kept over restarts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// What shares it.
+    pub scope: LimitScope,
+    /// What is counted.
+    pub unit: Unit,
+    /// Over which time.
+    pub per: Period,
+    /// How much is used.
+    pub used: u64,
+    /// How much there is; `None` when nobody knows.
+    pub limit: Option<u64>,
+    /// When all of it is back, Unix ms; of a sliding window, when nothing more is added.
+    pub resets_ms: u64,
+}
+
+impl Quota {
+    /// The limits of `scope` that cover the model `id`; those of a key or an account cover every model.
+    pub(super) fn new(quotas: &Quotas, scope: LimitScope, id: Option<&str>) -> Self {
+        let mut meters: Vec<Meter> = Vec::new();
+        let mut add = |unit, per, window: Window, limit: Option<u64>, midnight: &Midnight| {
+            let known = meters.iter().position(|m: &Meter| (m.unit, m.per) == (unit, per));
+            let at = known.unwrap_or_else(|| {
+                meters.push(Meter::new(unit, per, window, midnight.zone()));
+                meters.len() - 1
+            });
+            if limit.is_some() {
+                meters[at].set_limit(limit);
+            }
+        };
+        let covers = |limit: &&Limit| limit.scope == scope && id.is_none_or(|id| limit.covers(id));
+        for limit in quotas.limits.iter().filter(covers) {
+            limit.amounts().for_each(|(unit, amount)| {
+                add(unit, limit.per, limit.window(), Some(amount), &quotas.midnight);
+            });
+        }
+        for (unit, per) in ALWAYS {
+            add(unit, per, per.usual_window(), None, &quotas.midnight);
+        }
+        let quota = Self { meters: meters.into(), limited: AtomicU32::new(0) };
+        quota.note_limits();
+        quota
+    }
+
+    /// What is left for a request of so many tokens.
+    pub(super) fn room(&self, tokens: u32, now_ms: u64) -> Room {
+        let mut room = Room::OPEN;
+        for meter in self.limited() {
+            let Some(limit) = meter.limit(now_ms) else { continue };
+            let amount = of(meter.unit, tokens);
+            let used = meter.used(now_ms);
+            let after = used + u64::from(amount);
+            let (scale, full) = (1.0 / limit.max(1) as f32, after > limit);
+            room.share = room.share.min(1.0 - after as f32 * scale);
+            if meter.per.seconds() >= Period::Day.seconds() {
+                room.ahead = room.ahead.max(used as f32 * scale - meter.even(now_ms));
+            }
+            if full {
+                let wait = meter.room_in(amount, now_ms).unwrap_or(u64::MAX);
+                room = room.and(Room { shut: Some((wait, meter.cause())), ..Room::OPEN });
+            }
+        }
+        room
+    }
+
+    /// Takes one request and its tokens of every limit, or nothing.
+    ///
+    /// # Errors
+    /// Milliseconds until there is room, and what there is none of.
+    pub(super) fn take(&self, taken: &Taken) -> Result<(), (u64, Cause)> {
+        for (position, meter) in self.meters.iter().enumerate() {
+            if !meter.take(taken.of(meter.unit), taken.at_ms) {
+                let undo = |m: &Meter| m.correct(taken.at_ms, taken.of(m.unit), 0);
+                self.meters[..position].iter().for_each(undo);
+                let wait = meter.room_in(taken.of(meter.unit), taken.at_ms).unwrap_or(u64::MAX);
+                return Err((wait.max(1), meter.cause()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes what was taken what it turned out to be.
+    pub(super) fn correct(&self, taken: &Taken, requests: u32, tokens: u32) {
+        for meter in &self.meters {
+            let to = if meter.unit == Unit::Requests { requests } else { tokens };
+            meter.correct(taken.at_ms, taken.of(meter.unit), to);
+        }
+    }
+
+    /// Believes what the provider says is left, where that is less than was thought.
+    pub(super) fn observe(&self, observed: &Observed, now_ms: u64) {
+        let Some(meter) = self.meter(observed.unit, observed.per) else { return };
+        if let Some(limit) = observed.limit {
+            meter.set_limit(Some(limit));
+            self.note_limits();
+        }
+        if let (Some(limit), Some(remaining)) = (meter.said(), observed.remaining) {
+            meter.at_least(limit.saturating_sub(remaining), now_ms);
+        }
+    }
+
+    /// A refusal for want of `unit` within `per`: `limit` is what the provider said there is.
+    pub(super) fn refused(&self, unit: Unit, per: Period, limit: Option<u64>, now_ms: u64) {
+        let Some(meter) = self.meter(unit, per) else { return };
+        match limit {
+            Some(limit) => meter.set_limit(Some(limit)),
+            None => meter.refused(now_ms),
+        }
+        self.note_limits();
+    }
+
+    /// Every limit that is known, and what of it is used.
+    pub(super) fn readings(&self, scope: LimitScope, now_ms: u64) -> impl Iterator<Item = Reading> {
+        self.meters.iter().filter_map(move |meter| {
+            let (used, limit) = (meter.used(now_ms), meter.limit(now_ms));
+            let resets_ms = meter.ends_ms(now_ms);
+            let reading = Reading { scope, unit: meter.unit, per: meter.per, used, limit, resets_ms };
+            (used > 0 || limit.is_some()).then_some(reading)
+        })
+    }
+
+    /// Counts what was used before a restart.
+    pub(super) fn restore(&self, reading: &Reading, now_ms: u64) {
+        if let Some(meter) = self.meter(reading.unit, reading.per).filter(|_| now_ms < reading.resets_ms) {
+            meter.at_least(reading.used, now_ms);
+        }
+    }
+
+    fn meter(&self, unit: Unit, per: Period) -> Option<&Meter> {
+        self.meters.iter().find(|m| m.unit == unit && m.per == per)
+    }
+
+    fn limited(&self) -> impl Iterator<Item = &Meter> {
+        let limited = self.limited.load(Relaxed);
+        self.meters.iter().enumerate().filter(move |(at, _)| limited & (1 << at) != 0).map(|(_, m)| m)
+    }
+
+    fn note_limits(&self) {
+        let known = self.meters.iter().take(32).enumerate().filter(|(_, m)| m.limit(0).is_some());
+        self.limited.store(known.fold(0, |bits, (at, _)| bits | 1 << at), Relaxed);
+    }
+}
+
+fn of(unit: Unit, tokens: u32) -> u32 {
+    if unit == Unit::Requests { 1 } else { tokens }
+}
+
+#[cfg(test)]
+mod tests;
