@@ -95,7 +95,7 @@ impl fmt::Display for Explanation {
             writeln!(f, "nobody: {no_route}")?;
         }
         let width = self.endpoints.iter().map(|e| e.key.len()).max().unwrap_or(0).clamp(8, 60);
-        let scores = ["score", "quality", "speed", "ms", "success", "fit"];
+        let scores = ["score", "quality", "speed", "ms", "success", "fit", "room"];
         write!(f, "{:>3} {:width$}", "", "endpoint")?;
         scores.iter().try_for_each(|name| write!(f, " {name:>7}"))?;
         writeln!(f)?;
@@ -115,10 +115,10 @@ impl Considered {
         }
         write!(f, "{:width$}", self.key)?;
         if let Some(score) = self.score {
-            let Score { total, quality, speed, expected_ms, success, fit, .. } = score;
+            let Score { total, quality, speed, expected_ms, success, fit, room, .. } = score;
             write!(
                 f,
-                " {total:>7.3} {quality:>7.2} {speed:>7.2} {expected_ms:>7.0} {success:>7.2} {fit:>7.2}"
+                " {total:>7.3} {quality:>7.2} {speed:>7.2} {expected_ms:>7.0} {success:>7.2} {fit:>7.2} {room:>7.2}"
             )?;
         }
         if let Outcome::Out(exclusion) = self.outcome {

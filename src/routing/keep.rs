@@ -35,3 +35,46 @@ impl Keep {
         condition.ahead > self.most_ahead && endpoint.model.quality >= self.strong
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Model, Provider};
+    use std::sync::Arc;
+
+    fn endpoint(quality: f32) -> Endpoint {
+        let provider = Provider::new("p", "http://127.0.0.1:1".parse().expect("a URL"));
+        let model = Model { id: format!("m-{quality}"), quality, ..Model::default() };
+        Endpoint::new(Arc::new(provider), model, "m".to_owned())
+    }
+
+    /// Whether an endpoint of `quality` beside one of 0.9 is kept from a request of `weight`.
+    fn kept(quality: f32, ahead: f32, weight: f32, last_chance: bool) -> bool {
+        let catalog = Catalog::new(vec![endpoint(0.9), endpoint(quality)]);
+        let condition = Condition { ahead, ..Condition::default() };
+        Keep::new(weight, &catalog, last_chance).holds_back(&endpoint(quality), &condition)
+    }
+
+    #[test]
+    fn a_strong_endpoint_ahead_of_its_day_is_kept_from_easy_requests_first() {
+        assert!(kept(0.85, 0.0, 0.0, false) && !kept(0.85, 0.0, 0.9, false));
+        assert!(kept(0.85, 0.05, 0.9, false), "too far ahead even for hard ones");
+    }
+
+    #[test]
+    fn what_is_behind_its_day_is_for_everybody() {
+        assert!(!kept(0.85, -0.1, 0.0, false));
+    }
+
+    #[test]
+    fn a_request_about_to_be_refused_is_granted_more() {
+        assert!(kept(0.85, -0.01, 0.0, false) && !kept(0.85, -0.01, 0.0, true));
+        assert!(kept(0.85, 0.2, 0.0, true));
+    }
+
+    #[test]
+    fn weak_endpoints_and_those_without_a_day_are_never_kept() {
+        assert!(!kept(0.4, 0.5, 0.0, false));
+        assert!(!kept(0.85, f32::NEG_INFINITY, 0.0, false));
+    }
+}

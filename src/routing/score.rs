@@ -1,7 +1,7 @@
 //! How good a choice an endpoint is for a prompt, as one number and its parts.
 
 use super::{Classification, Condition, Policy, Task};
-use crate::catalog::{CapabilitySet, Endpoint};
+use crate::catalog::{Capability, CapabilitySet, Endpoint};
 use crate::protocol::facts::{RequestFacts, Sort};
 use serde::Serialize;
 
@@ -17,8 +17,25 @@ const HALF_WORTH_S: f32 = 4.0;
 /// Calls under way at which an endpoint without a limit of its own takes twice as long.
 const USUAL_SLOTS: f32 = 16.0;
 
+/// With less than this share of a limit left an endpoint gives way to others.
+const AMPLE: f32 = 0.25;
+
+/// What the last of a limit costs.
+const SCARCE: f32 = 0.2;
+
+/// What it costs, with the last of a limit, that an endpoint takes images, sound or files which the request
+/// has none of: others may need it.
+const OVERQUALIFIED: f32 = 0.15;
+
 /// What dropping one soft parameter costs.
 const PER_MISSING: f32 = 0.04;
+
+/// What an endpoint may take besides text.
+const MEDIA: CapabilitySet = CapabilitySet::EMPTY
+    .with(Capability::ImageInput)
+    .with(Capability::AudioInput)
+    .with(Capability::VideoInput)
+    .with(Capability::FileInput);
 
 /// A score and what it was made of. Everything is 0 to 1 unless said otherwise; larger is better.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -35,6 +52,8 @@ pub struct Score {
     pub success: f32,
     /// How well it fits: soft parameters it lacks and a window that is nearly full cost something.
     pub fit: f32,
+    /// How much room its limits leave.
+    pub room: f32,
     /// The operator's factor.
     pub boost: f32,
 }
@@ -44,6 +63,7 @@ pub(super) struct Scale<'a> {
     policy: &'a Policy,
     task: Task,
     soft: CapabilitySet,
+    hard: CapabilitySet,
     sort: Option<Sort>,
     prompt_tokens: f32,
     output_tokens: f32,
@@ -64,6 +84,7 @@ impl<'a> Scale<'a> {
             policy,
             task: classification.task,
             soft: facts.requirements.soft,
+            hard: facts.requirements.hard,
             sort: facts.preferences.sort,
             prompt_tokens: facts.requirements.prompt_tokens as f32,
             output_tokens: output_tokens as f32,
@@ -99,8 +120,20 @@ impl<'a> Scale<'a> {
         let success = if condition.success.is_finite() { condition.success.clamp(0.01, 1.0) } else { 1.0 };
         let fit = self.fit(endpoint);
         let boost = if self.policy.boosts.is_empty() { 1.0 } else { self.policy.boost(endpoint) };
-        let total = worth * success * fit * boost;
-        Score { total, quality, speed, expected_ms: expected_s * 1000.0, success, fit, boost }
+        let room = self.room(endpoint, condition);
+        let total = worth * success * fit * room * boost;
+        Score { total, quality, speed, expected_ms: expected_s * 1000.0, success, fit, room, boost }
+    }
+
+    /// An endpoint whose limits are nearly used up gives way, so that something is left for what only it can
+    /// do.
+    fn room(&self, endpoint: &Endpoint, condition: &Condition) -> f32 {
+        let left = condition.share_left.clamp(0.0, 1.0);
+        let scarce = SCARCE * (1.0 - (left / AMPLE).min(1.0));
+        let spare = MEDIA.difference(self.hard);
+        let overqualified = spare.difference(endpoint.model.capabilities) != spare;
+        let wasted = if overqualified { OVERQUALIFIED * (1.0 - left) } else { 0.0 };
+        (1.0 - scarce) * (1.0 - wasted)
     }
 
     /// A coding model is better at code than its size says, and a little worse at the rest.

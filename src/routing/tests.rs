@@ -481,6 +481,66 @@ fn what_its_replies_denied_an_endpoint_lacks_unless_nobody_else_can() {
 }
 
 #[test]
+fn an_endpoint_whose_limits_are_nearly_used_up_gives_way_to_its_equal() {
+    let left = |share_left| Condition { share_left, ..Condition::default() };
+    let hard = || world().hard(Capability::ResponseFormat);
+    let room = |share_left| {
+        let score = hard().is(MIDDLE, left(share_left)).with(explain).endpoints[0].score;
+        score.expect("it can answer").room
+    };
+    assert_eq!(room(0.5), 1.0);
+    assert!((room(0.0) - 0.8).abs() < 1e-6);
+}
+
+#[test]
+fn what_takes_images_is_spared_where_there_are_none() {
+    let left = Condition { share_left: 0.5, ..Condition::default() };
+    let room = |world: World| {
+        let explained = world.is(SEE, left).with(explain);
+        let see = explained.endpoints.into_iter().find(|e| e.key == SEE).expect("listed");
+        see.score.expect("it can answer").room
+    };
+    assert!(room(world()) < 1.0);
+    assert_eq!(room(world().hard(Capability::ImageInput)), 1.0);
+}
+
+/// `LARGE` is strong and ahead of its day.
+fn ahead() -> Condition {
+    Condition { ahead: 0.01, ..Condition::default() }
+}
+
+#[test]
+fn what_is_kept_for_harder_requests_comes_after_the_others() {
+    check(world().is(LARGE, ahead()), &[SMALL, MIDDLE, "slow/acme/middle", SEE, LARGE]);
+    let hard = World { complexity: 0.9, ..world().is(LARGE, ahead()) };
+    assert_eq!(hard.keys().expect("open")[0], LARGE);
+}
+
+#[test]
+fn what_is_kept_is_not_touched_while_others_are_only_busy() {
+    let busy = || world().hard(Capability::ResponseFormat).is(LARGE, ahead());
+    let busy = || busy().cooling(MIDDLE, 900).cooling("slow/acme/middle", 400);
+    assert_eq!(busy().keys(), Err(NoRoute::Cooling { retry_after_ms: 400 }));
+    let last = busy().with(|inputs| plan(&Inputs { last_chance: true, ..*inputs }));
+    assert_eq!(last.map(|plan| plan.candidates.len()), Ok(1), "before it is refused");
+}
+
+#[test]
+fn what_is_kept_is_used_where_nobody_else_can_answer() {
+    let alone = world().hard(Capability::Seed).is(LARGE, ahead());
+    assert_eq!(alone.keys(), Ok(vec![LARGE.to_owned()]));
+}
+
+#[test]
+fn one_failure_among_many_is_no_reason_to_ask_the_failed_one() {
+    let failed = Condition {
+        availability: Availability::Cooling { for_ms: 5_000, cause: Cause::Misbehaving },
+        ..Condition::default()
+    };
+    assert!(!world().is(SMALL, failed).keys().expect("open").contains(&SMALL.to_owned()));
+}
+
+#[test]
 fn endpoints_that_failed_lately_are_the_last_resort_and_no_more() {
     let failed = |for_ms| Condition {
         availability: Availability::Cooling { for_ms, cause: Cause::ServerError },

@@ -14,7 +14,8 @@ use meter::Meter;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// What is counted of every scope, limited or not: limits nobody wrote down are learned from it.
+/// What is counted of every model and key, limited or not: limits nobody wrote down are learned from it. An
+/// account is counted where it has limits.
 const ALWAYS: [(Unit, Period); 4] = [
     (Unit::Requests, Period::MINUTE),
     (Unit::Tokens, Period::MINUTE),
@@ -124,7 +125,8 @@ impl Quota {
                 add(unit, limit.per, limit.window(), Some(amount), &quotas.midnight);
             });
         }
-        for (unit, per) in ALWAYS {
+        let limited = quotas.limits.iter().any(|limit| limit.scope == scope);
+        for (unit, per) in ALWAYS.into_iter().filter(|_| limited || scope != LimitScope::Account) {
             add(unit, per, per.usual_window(), None, &quotas.midnight);
         }
         let quota = Self { meters: meters.into(), limited: AtomicU32::new(0) };
