@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | start | `main`, `cli`, `server` | Wiring. Knows everything, decides nothing. |
 //! | connect | `proxy`, `api`, `store`, `ledger`, `services`, `config`, `metrics`, `access_log`, `logs` | All I/O, all clocks, all of Pingora. |
-//! | remember | [`upstream`], `accounts`, `limits`, [`snapshot`] | Live state: atomics, never waits; the time is an argument. |
+//! | remember | [`upstream`], [`queue`], `accounts`, `limits`, [`snapshot`] | Live state: atomics, never waits; the time is an argument. |
 //! | decide | [`money`], [`catalog`], [`protocol`], [`routing`], [`metering`] | Pure: bytes and numbers in, values out. |
 //!
 //! The two lower lines build without the `proxy` feature, with neither Pingora nor a runtime: that is what
@@ -25,6 +25,7 @@
 //! | [`metering`] | What an answer used, as its provider reports it or as counted here. |
 //! | [`money`] | Credits as integers; a price times tokens, rounded once. |
 //! | [`upstream`] | What is known of each endpoint right now: cooldowns, breaker, speed, what it turned out to lack. |
+//! | [`queue`] | Who waits for a place at an endpoint, and whose turn it is. |
 //! | [`snapshot`] | Catalog and live state as one request sees them, swapped whole. |
 //! | `accounts` | Who pays: keys, what a request may cost at worst, and reserving it from what is leased. |
 //! | `limits` | Requests by the minute, exactly, for each client address or account. |
@@ -138,6 +139,7 @@ pub mod catalog;
 pub mod metering;
 pub mod money;
 pub mod protocol;
+pub mod queue;
 pub mod routing;
 pub mod snapshot;
 pub mod upstream;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The lines, lowest first, with their rooms.
 const LINES: [(&str, &[&str]); 4] = [
     ("decide", &["money", "catalog", "protocol", "routing", "metering"]),
-    ("remember", &["upstream", "accounts", "limits", "snapshot"]),
+    ("remember", &["upstream", "queue", "accounts", "limits", "snapshot"]),
     ("connect", &["api", "proxy", "store", "ledger", "services", "config", "metrics", "access_log", "logs"]),
     ("start", &["main", "lib", "cli", "server"]),
 ];
