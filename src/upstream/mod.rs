@@ -10,6 +10,7 @@ pub mod health;
 pub mod hints;
 mod in_flight;
 mod key;
+mod lacks;
 mod lane;
 mod measure;
 pub mod pool;
