@@ -6,6 +6,7 @@
 //! call an ejected endpoint as a last resort ([`EndpointState::begin_regardless`]).
 
 mod breaker;
+mod budget;
 pub mod health;
 pub mod hints;
 mod in_flight;
@@ -16,6 +17,7 @@ mod measure;
 pub mod pool;
 mod quota;
 
+pub use budget::RetryBudget;
 pub use health::{EndpointState, Outcome};
 pub use in_flight::InFlight;
 pub use key::KeyState;
