@@ -58,6 +58,8 @@ pub struct Metrics {
     pub attempts: IntCounterVec,
     /// Attempts given up for another endpoint, by the endpoint left and why.
     pub failovers: IntCounterVec,
+    /// Failed attempts that were not followed by another because there had been too many retries.
+    pub retries_refused: IntCounter,
     /// Tokens by model and direction.
     pub tokens: IntCounterVec,
     /// Answers by who counted their tokens.
@@ -114,6 +116,10 @@ impl Metrics {
                 "freeway_failovers_total",
                 "Attempts given up for another endpoint, by the endpoint left and the reason.",
                 &["endpoint", "reason"],
+            )?,
+            retries_refused: build.counter(
+                "freeway_retries_refused_total",
+                "Failed attempts not followed by another because there had been too many retries.",
             )?,
             tokens: build.counters(
                 "freeway_tokens_total",

@@ -104,6 +104,7 @@ pub(super) struct Shared(Arc<Mutex<Exchange>>);
 
 impl Shared {
     pub(super) fn new(job: Job, admitted: Option<Admitted>) -> Self {
+        job.gateway.pool.retries().request(job.gateway.clock.ms_at(job.body_read));
         let exchange = Exchange {
             last_write: job.body_read,
             settlement: Settlement::new(&job, admitted),

@@ -76,10 +76,12 @@ pub enum Cause {
     BadKey,
     /// The model is no longer served.
     ModelGone,
-    /// It answered nonsense, nothing, or broke off.
+    /// It answered nonsense or nothing.
     Misbehaving,
     /// As many requests as it takes are under way.
     Busy,
+    /// Its answers broke off.
+    Truncated,
 }
 
 impl Cause {
@@ -96,6 +98,7 @@ impl Cause {
             Self::ModelGone => "model_gone",
             Self::Misbehaving => "misbehaving",
             Self::Busy => "busy",
+            Self::Truncated => "truncated",
         }
     }
 }
