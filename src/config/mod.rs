@@ -3,6 +3,7 @@
 
 mod accounts;
 mod file;
+mod providers;
 
 use crate::accounts::Rules;
 use crate::catalog::{Endpoint, ListRules, Provider, Secret};
