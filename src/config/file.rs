@@ -1,6 +1,7 @@
 //! The file as written: a mirror of its tables, then one validation that turns it into a [`Config`].
 
 use super::accounts::{self, AccountsTable, LimitsTable};
+use super::queue::QueueTable;
 use super::{ADMIN_TOKEN, Config, ConfigError, DEFAULT_DATA_DIR, Limits, Overrides, Timeouts, Tls};
 use crate::catalog::Secret;
 use crate::routing::Policy;
@@ -21,6 +22,7 @@ pub(super) struct File {
     server: Server,
     timeouts: TimeoutsMs,
     routing: Routing,
+    queue: QueueTable,
     catalog: CatalogTable,
     accounts: AccountsTable,
     limits: LimitsTable,
@@ -185,6 +187,7 @@ impl File {
                 max_buffered_bytes: self.server.max_buffered_bytes,
             },
             timeouts: self.timeouts.into(),
+            queue: self.queue.patience().map_err(|(field, problem)| bad(&field, problem))?,
             max_attempts: self.routing.max_attempts,
             policy: Policy { quality: self.routing.quality_vs_speed, ..Policy::default() },
             seed: self.routing.seed,
@@ -242,6 +245,7 @@ mod tests {
         refused("[server]\ntls_key = \"k.pem\"", "tls_certificate and tls_key go together");
         refused("[server]\nadmin_listen = \"0.0.0.0:1\"", "server.admin_listen");
         refused("[routing]\nmax_attempts = 0", "routing.max_attempts");
+        refused("[queue]\nmax_waiting = 0", "queue.max_waiting");
         refused("[routing]\nquality_vs_speed = 2", "routing.quality_vs_speed");
         refused("[[provider]]\nname = \"x\"", "provider[0].slug");
         refused("[simulate]\nmodel = []", "simulate");

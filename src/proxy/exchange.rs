@@ -26,6 +26,7 @@ use pingora::Error;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::{HttpTask, ServerSession};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Request body bytes handed to the upstream at a time: with one write per piece, the upstream's
@@ -42,6 +43,8 @@ pub(super) struct Job {
     /// The place taken with the choice, until the first attempt has it.
     pub(super) first: Option<(usize, InFlight)>,
     pub(super) shape: ReplyShape,
+    /// How long it waited for its first place, if it did.
+    pub(super) queued: Option<Duration>,
     /// Our id of the request, `gen-…`.
     pub(super) id: String,
     /// Unix seconds.

@@ -36,6 +36,7 @@ mod midway;
 mod pace;
 mod paying;
 mod pool;
+mod queue;
 mod routing;
 mod scripted;
 mod secure;
