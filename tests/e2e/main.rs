@@ -40,4 +40,5 @@ mod pool;
 mod routing;
 mod scripted;
 mod secure;
+mod storm;
 mod streaming;
