@@ -77,6 +77,9 @@ impl Attempt {
         if job.facts.features.attachments > 0 {
             reply.prompt_has_media();
         }
+        if job.facts.expected.is_anything() {
+            reply.watch();
+        }
         if job.fit.is_some() {
             reply.keep_end_back();
         }

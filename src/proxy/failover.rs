@@ -6,7 +6,7 @@
 use super::attempt::Attempt;
 use super::exchange::Exchange;
 use super::gateway::Gateway;
-use crate::catalog::Endpoint;
+use crate::catalog::{Capability, Endpoint};
 use crate::protocol::normalize::{Fault, UpstreamError};
 use crate::routing::condition::Cause;
 use crate::routing::verdict::{
@@ -48,6 +48,8 @@ pub(super) enum Failure {
     Broken,
     /// A success that is none.
     Fault(Fault),
+    /// A whole answer that is of no use, for lack of this. It would do, if there were nobody else to ask.
+    Flawed(Capability),
 }
 
 /// How an attempt ended: metric label, log field, and `previous_errors` entry.
@@ -69,6 +71,7 @@ pub(super) enum Reason {
     Malformed,
     Empty,
     Truncated,
+    Flawed,
 }
 
 impl Reason {
@@ -90,6 +93,7 @@ impl Reason {
             Self::Malformed => "malformed",
             Self::Empty => "empty",
             Self::Truncated => "truncated",
+            Self::Flawed => "flawed",
         }
     }
 }
@@ -120,6 +124,7 @@ impl Failure {
             Self::Fault(Fault::Malformed | Fault::TooLong) => Reason::Malformed,
             Self::Fault(Fault::Empty) => Reason::Empty,
             Self::Fault(Fault::Truncated) => Reason::Truncated,
+            Self::Flawed(_) => Reason::Flawed,
         }
     }
 
@@ -143,6 +148,9 @@ impl Failure {
                 verdict(&UpstreamReply { status: *status, error: &error, hint }, situation)
             }
             Self::Fault(Fault::ErrorEvent(event)) => in_band(event, situation, now_ms),
+            Self::Flawed(lacks) => {
+                Verdict::NextCandidate { effect: Effect::Flaw(*lacks), otherwise: Refusal::ProviderError }
+            }
             other => no_reply(other.cause()),
         }
     }
@@ -252,7 +260,9 @@ pub(super) fn conclude(exchange: &mut Exchange, failure: Failure, now: Instant) 
     let fallback_allowed = !exchange.job.facts.preferences.no_fallbacks;
     let left = !exchange.spent(gateway.config.max_attempts, now);
     let wanted = go_on && !committed && fallback_allowed && left;
-    let retry = wanted && may_retry(&gateway, attempt.guard.is_trial(), now_ms);
+    // A flawed answer is given up only for a place elsewhere that has been taken.
+    let granted = matches!(failure, Failure::Flawed(_));
+    let retry = wanted && (granted || may_retry(&gateway, attempt.guard.is_trial(), now_ms));
     if retry && let Some(last) = exchange.tried.last() {
         gateway.metrics.failovers.with_label_values(&[&*last.endpoint.key, reason.name()]).inc();
     }
@@ -262,7 +272,7 @@ pub(super) fn conclude(exchange: &mut Exchange, failure: Failure, now: Instant) 
 
 /// Whether there may be one more retry among all requests. Nobody's request fails because it tried out for the
 /// others whether an endpoint is well again; such trials are few.
-fn may_retry(gateway: &Gateway, trial: bool, now_ms: u64) -> bool {
+pub(super) fn may_retry(gateway: &Gateway, trial: bool, now_ms: u64) -> bool {
     let budget = gateway.pool.retries();
     if trial {
         budget.spend(now_ms);

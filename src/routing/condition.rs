@@ -13,6 +13,8 @@ pub struct Condition {
     pub tokens_per_s: f32,
     /// Share of recent attempts that succeeded, 0 to 1; 1 when there was none.
     pub success: f32,
+    /// It failed, and whoever calls it next finds out whether it is well again.
+    pub in_doubt: bool,
     /// Requests under way there.
     pub in_flight: u32,
     /// Capabilities its catalog row promises and its replies have denied.
@@ -32,6 +34,7 @@ impl Default for Condition {
             ttft_ms: 0.0,
             tokens_per_s: 0.0,
             success: 1.0,
+            in_doubt: false,
             in_flight: 0,
             denied: CapabilitySet::EMPTY,
             share_left: 1.0,

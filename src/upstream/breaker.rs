@@ -70,7 +70,8 @@ const fn ejections(cause: Cause) -> &'static [u64] {
 /// by real traffic, until a success closes it.
 ///
 /// One or two failures rest the endpoint for one or two seconds; the third ejects it. An attempt
-/// that timed out ejects at once, since the next would cost a caller the same long wait. Failures of attempts
+/// that timed out ejects at once, since the next would cost a caller the same long wait; so does a stream that
+/// broke off where none has ever come to its end, since nobody can be asked in its place. Failures of attempts
 /// that were under way together belong to the same outage and count once, and one that overlaps a
 /// success is chance rather than an outage: an endpoint under load is not ejected for a rare error.
 #[derive(Debug, Default)]
@@ -118,9 +119,10 @@ impl Breaker {
     }
 
     /// It answered: closed, even if only a last resort had asked.
-    pub(super) fn success(&self, now_ms: u64) {
+    /// Returns whether it had been ejected.
+    pub(super) fn success(&self, now_ms: u64) -> bool {
         self.last_success_ms.fetch_max(now_ms, Relaxed);
-        self.strikes.store(0, Relaxed);
+        self.strikes.swap(0, Relaxed) >= EJECT_AFTER
     }
 
     /// An attempt that began `took_ms` ago failed.
@@ -133,7 +135,9 @@ impl Breaker {
             return;
         }
         self.last_strike_ms.fetch_max(now_ms, Relaxed);
-        let before = if cause == Cause::Timeout { before.max(EJECT_AFTER - 1) } else { before };
+        let unproven = self.last_success_ms.load(Relaxed) == 0;
+        let at_once = cause == Cause::Timeout || cause == Cause::Truncated && unproven;
+        let before = if at_once { before.max(EJECT_AFTER - 1) } else { before };
         let strikes = before.saturating_add(1);
         self.strikes.store(strikes, Relaxed);
         let rest_ms = match strikes.checked_sub(EJECT_AFTER) {
@@ -153,7 +157,7 @@ impl Breaker {
     }
 
     /// It failed, and has not succeeded since.
-    fn in_doubt(&self) -> bool {
+    pub(super) fn in_doubt(&self) -> bool {
         self.strikes.load(Relaxed) > 0
     }
 

@@ -120,6 +120,7 @@ impl EndpointState {
             ttft_ms: fresh(&self.ttft_ms).unwrap_or(0.0),
             tokens_per_s: fresh(&self.ms_per_token).map_or(0.0, |ms| 1000.0 / ms),
             success: self.success_share(now_ms),
+            in_doubt: self.breakers(&self.lanes[0]).iter().any(|breaker| breaker.in_doubt()),
             in_flight: self.in_flight.load(Relaxed),
             denied: self.missing(now_ms),
             share_left: room.share,
@@ -256,11 +257,11 @@ impl EndpointState {
             Outcome::Alive => self.alive(lane, now_ms),
             Outcome::Success { ttft_ms, tokens, duration_ms } => {
                 self.alive(lane, now_ms);
-                self.sense.success(now_ms);
+                self.answered(&self.sense, now_ms);
                 if ttft_ms.is_some() {
-                    self.streams.success(now_ms);
+                    self.answered(&self.streams, now_ms);
                 }
-                self.success.add(1.0, now_ms);
+                self.success.add_to(1.0, 1.0, now_ms);
                 self.measure(ttft_ms, tokens, duration_ms, now_ms);
             }
             Outcome::Failed { effect, took_ms } => self.apply(lane, effect, u64::from(took_ms), now_ms),
@@ -268,9 +269,17 @@ impl EndpointState {
     }
 
     fn alive(&self, lane: &Lane, now_ms: u64) {
-        self.breaker.success(now_ms);
-        lane.key.account.breaker.success(now_ms);
+        self.answered(&self.breaker, now_ms);
+        self.answered(&lane.key.account.breaker, now_ms);
+        lane.key.was_free();
         lane.alive();
+    }
+
+    /// An outage that is over says nothing of what follows.
+    fn answered(&self, breaker: &Breaker, now_ms: u64) {
+        if breaker.success(now_ms) {
+            self.success.forget();
+        }
     }
 
     fn measure(&self, ttft_ms: Option<u32>, tokens: u32, duration_ms: u32, now_ms: u64) {
@@ -300,7 +309,7 @@ impl EndpointState {
                 lane.cool(scope, for_ms, cause, guessed, now_ms)
             }
             Effect::Fail { scope, cause } => {
-                self.success.add(0.0, now_ms);
+                self.success.add_to(1.0, 0.0, now_ms);
                 let breaker = match cause {
                     Cause::Misbehaving => &self.sense,
                     Cause::Truncated => &self.streams,
@@ -308,6 +317,12 @@ impl EndpointState {
                     _ => &lane.key.account.breaker,
                 };
                 breaker.failure(cause, took_ms, now_ms);
+            }
+            Effect::DisableKey(Cause::QuotaSpent) => {
+                self.gone.store(true, Relaxed);
+                if lane.key.was_unpaid() {
+                    lane.key.disabled.extend(now_ms + KEY_DISABLED_MS, Cause::QuotaSpent);
+                }
             }
             Effect::DisableKey(cause) => lane.key.disabled.extend(now_ms + KEY_DISABLED_MS, cause),
             Effect::DropModel => self.gone.store(true, Relaxed),

@@ -18,10 +18,15 @@ pub(super) struct Mean(AtomicU64);
 impl Mean {
     /// Takes a sample. Samples that are no positive finite number count as the smallest one.
     pub(super) fn add(&self, sample: f32, now_ms: u64) {
+        self.add_to(sample, sample, now_ms);
+    }
+
+    /// The same, where before the first sample the mean is `prior`.
+    pub(super) fn add_to(&self, prior: f32, sample: f32, now_ms: u64) {
         let sample = positive(sample);
         let _ = self.0.fetch_update(Relaxed, Relaxed, |word| {
             let mean = match unpack(word, now_ms) {
-                None => sample,
+                None => positive(prior + (sample - prior) * LEAST_WEIGHT),
                 Some((mean, age_s)) => {
                     let weight = (1.0 - (-age_s / FADE_S).exp()).max(LEAST_WEIGHT);
                     mean + (sample - mean) * weight
@@ -29,6 +34,11 @@ impl Mean {
             };
             Some(pack(mean, now_ms))
         });
+    }
+
+    /// Forgets all samples.
+    pub(super) fn forget(&self) {
+        self.0.store(0, Relaxed);
     }
 
     /// The mean and the age of its last sample in seconds; `None` before the first.

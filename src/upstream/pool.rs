@@ -141,6 +141,21 @@ mod tests {
     }
 
     #[test]
+    fn a_model_that_wants_money_is_out_and_the_key_only_when_all_do() {
+        let pool = Pool::new();
+        let models = ["m", "n", "o", "p", "q"].map(|id| pool.state(&endpoint("a", "k", id)));
+        let unpaid = Effect::DisableKey(Cause::QuotaSpent);
+        models[..2].iter().for_each(|state| fail(state, unpaid));
+        assert!(cooled(&models[0]) && !cooled(&models[4]));
+        models[4].observe(0, Outcome::Alive, T);
+        models[2..4].iter().for_each(|state| fail(state, unpaid));
+        assert!(!cooled(&models[4]), "it was free in between");
+        models.iter().for_each(|state| state.relisted());
+        fail(&models[0], unpaid);
+        assert_eq!(models[4].condition(0, T).availability, Availability::Disabled(Cause::QuotaSpent));
+    }
+
+    #[test]
     fn an_unreachable_host_rests_every_model_there() {
         let pool = Pool::new();
         let [m, n] = ["m", "n"].map(|id| pool.state(&endpoint("a", "k", id)));

@@ -16,6 +16,7 @@ mod script;
 
 mod accounts;
 mod admin;
+mod broken;
 mod canary;
 mod capped;
 mod cli_accounts;
@@ -40,4 +41,5 @@ mod queue;
 mod routing;
 mod scripted;
 mod secure;
+mod storm;
 mod streaming;

@@ -40,7 +40,19 @@ fn a_timeout_ejects_at_once() {
 #[test]
 fn a_broken_model_is_left_alone_for_longer_and_longer() {
     check(Cause::Misbehaving, [1, 2, 30, 300, 1_200, 3_600, 3_600]);
-    check(Cause::Truncated, [1, 2, 300, 1_200, 3_600, 3_600, 3_600]);
+}
+
+#[test]
+fn streams_that_break_off_eject_at_once_only_if_none_has_ever_come_to_its_end() {
+    check(Cause::Truncated, [300, 1_200, 3_600, 3_600, 3_600, 3_600, 3_600]);
+    let proven = Breaker::default();
+    proven.success(T - 1);
+    let mut now = T;
+    for expect in [1_000, 2_000, 300_000] {
+        proven.failure(Cause::Truncated, 0, now);
+        assert_eq!(proven.closed_for(now), Some((expect, Cause::Truncated)));
+        now += expect;
+    }
 }
 
 #[test]

@@ -160,7 +160,8 @@ fn an_endpoint_that_fails_now_and_then_under_load_stays() {
 #[test]
 fn streams_that_break_off_eject_although_each_had_begun_well() {
     let state = state();
-    let mut now = T;
+    state.observe(0, Outcome::Success { ttft_ms: Some(200), tokens: 20, duration_ms: 400 }, T);
+    let mut now = T + 1_000;
     for expect in [1_000, 2_000, 300_000] {
         let guard = state.begin(0, now).expect("open");
         guard.observe(Outcome::Alive, now + 300);
