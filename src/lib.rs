@@ -124,11 +124,13 @@
 //! | how much is reserved | `src/accounts/sizing.rs` |
 //! | who is let in | `src/accounts/admission.rs`, `src/limits/` |
 //! | what is stored | `src/store/`: the operations, then each database |
-//! | paths, model rows, health | `src/proxy/local.rs` |
+//! | paths, health | `src/proxy/local.rs` |
+//! | model rows | `src/proxy/models.rs` |
+//! | what people see of endpoints, limits and keys | `src/board/`, `src/metrics/endpoints.rs` |
 //! | paths about accounts, and the operator's | `src/api/{route,admin}.rs` |
 //! | headers | `src/proxy/forward.rs` up, `src/proxy/reply.rs` down |
 //! | a setting | `src/config/file.rs`, then the README's table and `conf/single-node.toml`; a test compares them |
-//! | a metric | `src/metrics.rs`, then the README's table |
+//! | a metric | `src/metrics.rs` or `metrics/`, then the README's table |
 //! | how a process stops, and another takes over | `src/services/drain.rs`, `src/server/{handover,front}.rs` |
 //! | the simulated models | `conf/simulated.toml`, `src/services/simulate/` |
 //! | a recorded quirk of a provider | `tests/fixtures/`, two files |
@@ -150,6 +152,8 @@ pub mod access_log;
 pub mod accounts;
 #[cfg(feature = "proxy")]
 pub mod api;
+#[cfg(feature = "proxy")]
+pub mod board;
 #[cfg(feature = "proxy")]
 pub mod cli;
 #[cfg(feature = "proxy")]

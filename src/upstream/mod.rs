@@ -16,6 +16,8 @@ mod lane;
 mod measure;
 pub mod pool;
 mod quota;
+mod recent;
+mod status;
 
 pub use budget::RetryBudget;
 pub use health::{EndpointState, Outcome};
@@ -23,3 +25,5 @@ pub use in_flight::InFlight;
 pub use key::KeyState;
 pub use pool::Pool;
 pub use quota::{Observed, Reading};
+pub use recent::RECENT_S;
+pub use status::{KeyStatus, Status};

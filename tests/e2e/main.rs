@@ -16,6 +16,7 @@ mod script;
 
 mod accounts;
 mod admin;
+mod board;
 mod canary;
 mod capped;
 mod cli_accounts;

@@ -124,7 +124,7 @@ impl Meter {
     /// When all of it is back, Unix ms; of a sliding window, when nothing more is added.
     pub(super) fn ends_ms(&self, now_ms: u64) -> u64 {
         match &self.window {
-            Counting::Sliding(_) => now_ms + u64::from(self.per.seconds()) * 1000,
+            Counting::Sliding(window) => window.empty_ms(now_ms),
             Counting::Calendar(window) => window.ends_ms(now_ms),
         }
     }

@@ -8,6 +8,8 @@ mod calendar;
 mod meter;
 pub(super) mod sliding;
 
+pub(super) use sliding::Sliding;
+
 use crate::catalog::{Limit, LimitScope, Midnight, Period, Quotas, Unit, Window};
 use crate::routing::condition::Cause;
 use meter::Meter;
@@ -103,6 +105,13 @@ pub struct Reading {
     pub limit: Option<u64>,
     /// When all of it is back, Unix ms; of a sliding window, when nothing more is added.
     pub resets_ms: u64,
+}
+
+impl Reading {
+    /// How much is left; `None` where no limit is known.
+    pub fn remaining(&self) -> Option<u64> {
+        self.limit.map(|limit| limit.saturating_sub(self.used))
+    }
 }
 
 impl Quota {
