@@ -72,7 +72,10 @@ const FORBIDDEN: [(&str, &str); 14] = [
 
 /// What only these modules name.
 const ONLY_IN: [(&str, &[&str]); 5] = [
-    ("std::fs", &["cli", "config", "server", "services::catalog_sync", "store::sqlite"]),
+    (
+        "std::fs",
+        &["cli", "config", "server", "services::catalog_sync", "services::quota_keeper", "store::sqlite"],
+    ),
     ("std::env", &["cli", "server"]),
     ("pingora::proxy", &["proxy", "server"]),
     ("http::custom", &["proxy::wrapper"]),

@@ -119,6 +119,7 @@ fn limits(status: &Status, now_ms: u64) -> Vec<Value> {
         json!({
             "scope": reading.scope.name(), "key": key, "unit": reading.unit.name(), "period": reading.per,
             "used": reading.used, "limit": reading.limit, "remaining": reading.remaining(),
+            "learned": reading.learned,
             "resets": (reading.resets_ms > now_ms).then(|| seconds(reading.resets_ms)),
         })
     };

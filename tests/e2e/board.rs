@@ -6,7 +6,7 @@ use crate::script::Script;
 use serde_json::{Value, json};
 
 /// Lines for a provider of [`Setup`]: what it allows a day.
-fn per_day(slug: &str, requests: u32) -> String {
+pub fn per_day(slug: &str, requests: u32) -> String {
     format!("[[provider]]\nslug = {slug:?}\nlimits = [{{ per = \"day\", requests = {requests} }}]")
 }
 

@@ -38,6 +38,7 @@ mod pace;
 mod paying;
 mod pool;
 mod queue;
+mod restart;
 mod routing;
 mod scripted;
 mod secure;
