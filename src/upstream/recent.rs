@@ -27,8 +27,11 @@ impl Recent {
             Outcome::Alive => return,
             Outcome::Success { .. } => false,
             Outcome::Failed { effect, .. } => {
-                use Effect::{Cool, DisableKey, DropModel, Fail, LearnMissing};
-                matches!(effect, Cool { .. } | Fail { .. } | DisableKey(_) | DropModel | LearnMissing(_))
+                use Effect::{Cool, DisableKey, DropModel, Fail, Flaw, LearnMissing};
+                matches!(
+                    effect,
+                    Cool { .. } | Fail { .. } | DisableKey(_) | DropModel | LearnMissing(_) | Flaw(_)
+                )
             }
         };
         self.attempts.add(1, now_ms);
