@@ -10,7 +10,7 @@
 //! | Line | Rooms | What it may do |
 //! |---|---|---|
 //! | start | `main`, `cli`, `server` | Wiring. Knows everything, decides nothing. |
-//! | connect | `proxy`, `api`, `store`, `ledger`, `services`, `config`, `metrics`, `access_log`, `logs` | All I/O, all clocks, all of Pingora. |
+//! | connect | `proxy`, `api`, `board`, `store`, `ledger`, `services`, `config`, `metrics`, `access_log`, `logs` | All I/O, all clocks, all of Pingora. |
 //! | remember | [`upstream`], [`queue`], `accounts`, `limits`, [`snapshot`] | Live state: atomics, never waits; the time is an argument. |
 //! | decide | [`money`], [`catalog`], [`protocol`], [`routing`], [`metering`] | Pure: bytes and numbers in, values out. |
 //!
@@ -32,6 +32,7 @@
 //! | `store` | Accounts, keys, leases and the ledger, behind a trait; SQLite. |
 //! | `ledger` | The way of money through the process: leasing, the one thread that writes, waiting for it. |
 //! | `api` | What accounts ask for besides answers: signing up, keys, balances, history; and the operator's part. |
+//! | `board` | What people see of the pool: states, reasons, what is left of limits. |
 //! | `config` | A TOML file and the environment, parsed once into a value that cannot be wrong. |
 //! | `proxy` | Pingora's hooks, each in its file, and the exchange they move. |
 //! | `services` | What runs beside the requests, one loop a file; the end of a process; and the simulated provider. |
@@ -124,11 +125,14 @@
 //! | how much is reserved | `src/accounts/sizing.rs` |
 //! | who is let in | `src/accounts/admission.rs`, `src/limits/` |
 //! | what is stored | `src/store/`: the operations, then each database |
-//! | paths, model rows, health | `src/proxy/local.rs` |
+//! | paths, health | `src/proxy/local.rs` |
+//! | model rows | `src/proxy/models.rs` |
+//! | what people see of endpoints, limits and keys | `src/board/`, `src/metrics/endpoints.rs` |
 //! | paths about accounts, and the operator's | `src/api/{route,admin}.rs` |
 //! | headers | `src/proxy/forward.rs` up, `src/proxy/reply.rs` down |
 //! | a setting | `src/config/file.rs`, then the README's table and `conf/single-node.toml`; a test compares them |
-//! | a metric | `src/metrics.rs`, then the README's table |
+//! | a metric | `src/metrics.rs` or `metrics/`, then the README's table |
+//! | what of limits outlives a restart | `src/upstream/memory.rs`, `src/services/quota_keeper.rs` |
 //! | how a process stops, and another takes over | `src/services/drain.rs`, `src/server/{handover,front}.rs` |
 //! | the simulated models | `conf/simulated.toml`, `src/services/simulate/` |
 //! | a recorded quirk of a provider | `tests/fixtures/`, two files |
@@ -150,6 +154,8 @@ pub mod access_log;
 pub mod accounts;
 #[cfg(feature = "proxy")]
 pub mod api;
+#[cfg(feature = "proxy")]
+pub mod board;
 #[cfg(feature = "proxy")]
 pub mod cli;
 #[cfg(feature = "proxy")]

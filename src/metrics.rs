@@ -1,8 +1,10 @@
 //! Every Prometheus series, as typed handles. Labels come from closed sets: our own enums, and the
 //! endpoints and models of the catalog, which is bounded.
 
-use crate::routing::condition::Availability;
+mod endpoints;
+
 use crate::snapshot::Snapshot;
+use endpoints::EndpointGauges;
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     Opts, Registry, TextEncoder,
@@ -95,10 +97,7 @@ pub struct Metrics {
     pub ledger: LedgerMetrics,
     /// The queue's.
     pub queue: QueueMetrics,
-    catalog_endpoints: GaugeVec,
-    endpoint_open: GaugeVec,
-    endpoint_success: GaugeVec,
-    endpoint_in_flight: GaugeVec,
+    endpoints: EndpointGauges,
 }
 
 impl Metrics {
@@ -174,26 +173,7 @@ impl Metrics {
             )?,
             ledger: build.ledger()?,
             queue: build.queue()?,
-            catalog_endpoints: build.gauges(
-                "freeway_catalog_endpoints",
-                "Endpoints in the catalog by provider.",
-                &["provider"],
-            )?,
-            endpoint_open: build.gauges(
-                "freeway_endpoint_open",
-                "Whether the endpoint may be called now (1) or is cooling or disabled (0).",
-                &["endpoint"],
-            )?,
-            endpoint_success: build.gauges(
-                "freeway_endpoint_success_ratio",
-                "Recent share of the endpoint's calls that succeeded.",
-                &["endpoint"],
-            )?,
-            endpoint_in_flight: build.gauges(
-                "freeway_endpoint_in_flight",
-                "Calls under way at the endpoint.",
-                &["endpoint"],
-            )?,
+            endpoints: EndpointGauges::new(&build)?,
             registry: build.registry,
         })
     }
@@ -203,18 +183,7 @@ impl Metrics {
     /// # Errors
     /// Never in practice: only if a series were malformed.
     pub fn render(&self, snapshot: &Snapshot, now_ms: u64) -> prometheus::Result<Vec<u8>> {
-        let gauges =
-            [&self.catalog_endpoints, &self.endpoint_open, &self.endpoint_success, &self.endpoint_in_flight];
-        gauges.iter().for_each(|g| g.reset());
-        for (endpoint, state) in snapshot.catalog.endpoints.iter().zip(&snapshot.states) {
-            let condition = state.condition(0, now_ms);
-            let open = condition.availability == Availability::Open;
-            let key = [&*endpoint.key];
-            self.catalog_endpoints.with_label_values(&[endpoint.provider.slug.as_str()]).inc();
-            self.endpoint_open.with_label_values(&key).set(f64::from(u8::from(open)));
-            self.endpoint_success.with_label_values(&key).set(f64::from(condition.success));
-            self.endpoint_in_flight.with_label_values(&key).set(f64::from(condition.in_flight));
-        }
+        self.endpoints.set(snapshot, now_ms);
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)

@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 const LINES: [(&str, &[&str]); 4] = [
     ("decide", &["money", "catalog", "protocol", "routing", "metering"]),
     ("remember", &["upstream", "queue", "accounts", "limits", "snapshot"]),
-    ("connect", &["api", "proxy", "store", "ledger", "services", "config", "metrics", "access_log", "logs"]),
+    (
+        "connect",
+        &["api", "board", "proxy", "store", "ledger", "services", "config", "metrics", "access_log", "logs"],
+    ),
     ("start", &["main", "lib", "cli", "server"]),
 ];
 
@@ -40,6 +43,9 @@ const BESIDE: &[(&str, &str, &str)] = &[
     ("api", "ledger", "accounts are looked up and changed there"),
     ("api", "store", "what it changes and finds"),
     ("services", "api", "the operator's calls"),
+    ("proxy", "board", "callers look at the endpoints of a model"),
+    ("services", "board", "the operator looks at all endpoints"),
+    ("metrics", "board", "a metric and a view of an endpoint say the same"),
     ("proxy", "store", "charges and receipts are what the store keeps of them"),
     ("services", "config", "the providers whose lists are read"),
     ("services", "ledger", "leases are kept in step with other processes"),
@@ -66,7 +72,10 @@ const FORBIDDEN: [(&str, &str); 14] = [
 
 /// What only these modules name.
 const ONLY_IN: [(&str, &[&str]); 5] = [
-    ("std::fs", &["cli", "config", "server", "services::catalog_sync", "store::sqlite"]),
+    (
+        "std::fs",
+        &["cli", "config", "server", "services::catalog_sync", "services::quota_keeper", "store::sqlite"],
+    ),
     ("std::env", &["cli", "server"]),
     ("pingora::proxy", &["proxy", "server"]),
     ("http::custom", &["proxy::wrapper"]),

@@ -176,7 +176,8 @@ fn the_flag_table_is_that_of_the_help() {
 
 #[test]
 fn the_metrics_table_is_that_of_the_program() {
-    let source = fs::read_to_string(root().join("src/metrics.rs")).expect("UTF-8");
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("UTF-8");
+    let source = read("src/metrics.rs") + &read("src/metrics/endpoints.rs");
     let real: BTreeSet<_> =
         source.split('"').filter(|s| s.starts_with("freeway_")).map(str::to_owned).collect();
     let rows = table("| Metric | Labels | Meaning |");

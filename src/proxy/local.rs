@@ -1,9 +1,8 @@
-//! What Freeway answers itself: which path is what, model lists, health, and errors for the rest.
+//! What Freeway answers itself: which path is what, health, and errors for the rest.
 
 use super::gateway::Gateway;
-use super::{account_calls, reply};
+use super::{account_calls, models, reply};
 use crate::api::Operation;
-use crate::catalog::{Capability, Catalog, Endpoint};
 use crate::protocol::Dialect;
 use crate::protocol::errors::{ApiError, ErrorKind};
 use http::Method;
@@ -11,11 +10,7 @@ use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-
-/// The ids of the router itself.
-const ROUTER_IDS: [&str; 2] = ["auto", "openrouter/auto"];
 
 /// What a request line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,6 +21,8 @@ pub(super) enum Route {
     Models(Dialect),
     /// One model; its id may contain `/`.
     Model(Dialect, String),
+    /// The endpoints of one model, a path of OpenRouter's.
+    ModelEndpoints(String),
     /// Something about accounts.
     Account(Dialect, Operation),
     /// Is the process alive?
@@ -54,7 +51,10 @@ pub(super) fn route(head: &RequestHeader) -> Route {
         "models" => Route::WrongMethod(dialect, "GET, HEAD"),
         model if model.starts_with("models/") && !reads => Route::WrongMethod(dialect, "GET, HEAD"),
         other => match other.strip_prefix("models/") {
-            Some(id) => Route::Model(dialect, percent_decoded(id)),
+            Some(id) => match id.strip_suffix("/endpoints").filter(|_| dialect == Dialect::OpenRouter) {
+                Some(id) => Route::ModelEndpoints(percent_decoded(id)),
+                None => Route::Model(dialect, percent_decoded(id)),
+            },
             None => match Operation::find(&head.method, other) {
                 Some(Ok(operation)) => Route::Account(dialect, operation),
                 Some(Err(methods)) => Route::WrongMethod(dialect, methods),
@@ -88,10 +88,20 @@ pub(super) async fn answer(
     id: &str,
 ) -> Result<(Dialect, u16)> {
     let (dialect, outcome) = match route {
-        Route::Models(dialect) => (dialect, Ok(list(&gateway.snapshot.load().catalog, dialect))),
+        Route::Models(dialect) => {
+            let detail = wants_detail(session.req_header());
+            (
+                dialect,
+                Ok(models::list(&gateway.snapshot.load(), dialect, detail.then(|| gateway.clock.now_ms()))),
+            )
+        }
         Route::Model(dialect, id) => {
-            let found = one(&gateway.snapshot.load().catalog, dialect, &id);
+            let found = models::one(&gateway.snapshot.load(), dialect, &id, gateway.clock.now_ms());
             (dialect, found.ok_or_else(|| Box::new(unknown_model())))
+        }
+        Route::ModelEndpoints(id) => {
+            let found = models::endpoints(&gateway.snapshot.load(), &id, gateway.clock.now_ms());
+            (Dialect::OpenRouter, found.ok_or_else(|| Box::new(unknown_model())))
         }
         Route::Account(dialect, operation) => {
             let status = account_calls::answer(gateway, session, dialect, operation, id).await?;
@@ -141,115 +151,10 @@ fn ready(gateway: &Gateway) -> Result<Value, Box<ApiError>> {
     Err(Box::new(ApiError::new(ErrorKind::Unavailable, why).retry_after_s(1)))
 }
 
-fn list(catalog: &Catalog, dialect: Dialect) -> Value {
-    let mut rows: Vec<Value> = ROUTER_IDS.iter().map(|id| router_row(id, catalog, dialect)).collect();
-    rows.extend(models(catalog).values().map(|endpoints| model_row(endpoints, dialect)));
-    match dialect {
-        Dialect::OpenAi => json!({ "object": "list", "data": rows }),
-        Dialect::OpenRouter => json!({ "data": rows, "total_count": rows.len(), "links": { "next": null } }),
-    }
-}
-
-fn one(catalog: &Catalog, dialect: Dialect, id: &str) -> Option<Value> {
-    if ROUTER_IDS.contains(&id) {
-        return Some(router_row(id, catalog, dialect));
-    }
-    models(catalog).get(id).map(|endpoints| model_row(endpoints, dialect))
-}
-
-/// The models of the catalog by id, each with the endpoints that serve it.
-fn models(catalog: &Catalog) -> BTreeMap<&str, Vec<&Endpoint>> {
-    let mut models: BTreeMap<&str, Vec<&Endpoint>> = BTreeMap::new();
-    for endpoint in &catalog.endpoints {
-        models.entry(&endpoint.model.id).or_default().push(endpoint);
-    }
-    models
-}
-
-fn router_row(id: &str, catalog: &Catalog, dialect: Dialect) -> Value {
-    let window = catalog.endpoints.iter().filter_map(|e| e.model.context_tokens).max();
-    let all = catalog
-        .endpoints
-        .iter()
-        .fold(crate::catalog::CapabilitySet::EMPTY, |set, e| set.union(e.model.capabilities));
-    let about = About {
-        id,
-        name: "Freeway Auto Router",
-        owner: "openrouter",
-        description: "Routes each request to the best free model that can answer it.",
-        created: 0,
-        context: window,
-        max_output: None,
-        capabilities: all,
-    };
-    about.row(dialect)
-}
-
-fn model_row(endpoints: &[&Endpoint], dialect: Dialect) -> Value {
-    let first = endpoints[0];
-    let owners: Vec<&str> = endpoints.iter().map(|e| e.provider.slug.as_str()).collect();
-    let about = About {
-        id: &first.model.id,
-        name: &first.model.name,
-        owner: &owners.join(","),
-        description: "",
-        created: first.model.created,
-        context: endpoints.iter().filter_map(|e| e.model.context_tokens).max(),
-        max_output: endpoints.iter().filter_map(|e| e.model.max_output_tokens).max(),
-        capabilities: endpoints.iter().fold(first.model.capabilities, |s, e| s.union(e.model.capabilities)),
-    };
-    about.row(dialect)
-}
-
-struct About<'a> {
-    id: &'a str,
-    name: &'a str,
-    owner: &'a str,
-    description: &'a str,
-    created: u64,
-    context: Option<u32>,
-    max_output: Option<u32>,
-    capabilities: crate::catalog::CapabilitySet,
-}
-
-impl About<'_> {
-    fn row(&self, dialect: Dialect) -> Value {
-        let can = |c| self.capabilities.contains(c);
-        match dialect {
-            Dialect::OpenAi => json!({
-                "id": self.id, "object": "model", "created": self.created, "owned_by": self.owner,
-                "name": self.name, "description": self.description, "category": "llm", "free": true,
-                "context_window": self.context, "context_length": self.context,
-                "max_output_tokens": self.max_output, "supports_streaming": true,
-                "supports_tools": can(Capability::Tools), "supports_reasoning": can(Capability::Reasoning),
-                "supports_vision": can(Capability::ImageInput),
-            }),
-            Dialect::OpenRouter => json!({
-                "id": self.id, "canonical_slug": self.id, "name": self.name, "created": self.created,
-                "description": self.description, "context_length": self.context,
-                "architecture": self.architecture(), "pricing": { "prompt": "0", "completion": "0" },
-                "top_provider": { "context_length": self.context, "max_completion_tokens": self.max_output,
-                                  "is_moderated": false },
-                "per_request_limits": null, "supported_parameters": self.parameters(),
-                "default_parameters": null, "supported_voices": null,
-                "links": { "details": format!("/api/v1/models/{}", self.id) },
-            }),
-        }
-    }
-
-    fn architecture(&self) -> Value {
-        let mut input = vec!["text"];
-        let media =
-            [Capability::ImageInput, Capability::AudioInput, Capability::VideoInput, Capability::FileInput];
-        input.extend(media.iter().filter(|c| self.capabilities.contains(**c)).map(|c| c.name()));
-        json!({ "modality": format!("{}->text", input.join("+")), "input_modalities": input,
-                "output_modalities": ["text"], "tokenizer": "Other", "instruct_type": null })
-    }
-
-    fn parameters(&self) -> Vec<&'static str> {
-        let is_parameter = |c: &Capability| Capability::from_parameter(c.name()) == Some(*c);
-        self.capabilities.iter().filter(is_parameter).map(Capability::name).collect()
-    }
+/// `?detail=true`: every row with what is known of its endpoints.
+fn wants_detail(head: &RequestHeader) -> bool {
+    let query = head.uri.query().unwrap_or_default();
+    query.split('&').any(|pair| matches!(pair, "detail" | "detail=true" | "detail=1"))
 }
 
 #[cfg(test)]
@@ -278,6 +183,14 @@ mod tests {
         check("GET", "/v1/models/openrouter/auto", Route::Model(Dialect::OpenAi, auto()));
         check("GET", "/v1/models/openrouter%2Fauto", Route::Model(Dialect::OpenAi, auto()));
         check("GET", "/v1/models/", Route::Models(Dialect::OpenAi));
+    }
+
+    #[test]
+    fn a_models_endpoints_are_a_path_of_openrouters() {
+        let llama = || "meta/llama".to_owned();
+        check("GET", "/api/v1/models/meta/llama/endpoints", Route::ModelEndpoints(llama()));
+        let other = Route::Model(Dialect::OpenAi, format!("{}/endpoints", llama()));
+        check("GET", "/v1/models/meta/llama/endpoints", other);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod idempotency;
 mod identify;
 mod limit;
 mod local;
+mod models;
 mod no_route;
 mod peers;
 mod prepare;

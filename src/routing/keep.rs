@@ -15,6 +15,11 @@ const HARD: f32 = 0.03;
 /// What a request is granted beyond that before it is refused.
 const LAST_CHANCE: f32 = 0.03;
 
+/// Whether the endpoint is kept from easy requests at the moment.
+pub fn is_kept(endpoint: &Endpoint, condition: &Condition, catalog: &Catalog) -> bool {
+    Keep::new(0.0, catalog, false).holds_back(endpoint, condition)
+}
+
 /// What a request may use of what is kept.
 pub(super) struct Keep {
     most_ahead: f32,

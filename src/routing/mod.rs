@@ -19,6 +19,7 @@ mod window;
 pub use classify::{Classification, Task, classify};
 pub use condition::{Availability, Cause, Condition};
 pub use explain::{Considered, Explanation, Outcome, explain};
+pub use keep::is_kept;
 pub use plan::{Candidate, Exclusion, Inputs, NoRoute, RoutePlan};
 pub use policy::{Boost, Policy};
 pub use preferences::{AUTO_MODELS, is_auto};

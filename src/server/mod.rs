@@ -17,6 +17,7 @@ use crate::services::lease_renewal::LeaseRenewal;
 use crate::services::name_lookup::NameLookup;
 use crate::services::operator_http::{AdminHttp, MetricsHttp};
 use crate::services::queue_turns::QueueTurns;
+use crate::services::quota_keeper::{QuotaKeeper, QuotaKeeping};
 use crate::services::simulated_provider::{self, SimulatedProvider};
 use crate::snapshot::Snapshot;
 use crate::store::{SqliteStore, StoreError};
@@ -114,6 +115,7 @@ pub enum StartError {
 pub struct Freeway {
     gateway: Arc<Gateway>,
     simulated: Option<SimulatedProvider>,
+    quotas: Option<Arc<QuotaKeeper>>,
 }
 
 impl Freeway {
@@ -142,7 +144,9 @@ impl Freeway {
         let metrics = Metrics::new()?;
         let ledger = ledger(&config, &metrics)?;
         let gateway = Arc::new(Gateway::new(config, peers, metrics, snapshot, pool, ledger));
-        Ok(Self { gateway, simulated })
+        let quotas = QuotaKeeper::new(&gateway);
+        quotas.iter().for_each(|keeper| keeper.read());
+        Ok(Self { gateway, simulated, quotas })
     }
 
     /// The proxy application; cheap to make, they share their state.
@@ -150,9 +154,9 @@ impl Freeway {
         FreewayProxy::new(Arc::clone(&self.gateway))
     }
 
-    /// The loops the proxy needs beside it: model lists, name lookups, turns of
-    /// those that wait, leases where there are accounts, and
-    /// the simulated provider where it is in use. Call it once.
+    /// The loops the proxy needs beside it: model lists, name lookups, turns of those that wait, leases where
+    /// there are accounts, the file of what is used of limits where there is a data folder, and the simulated
+    /// provider where it is in use. Call it once.
     pub fn background_services(&self) -> Vec<Box<dyn ServiceWithDependents>> {
         let gateway = || Arc::clone(&self.gateway);
         let mut services: Vec<Box<dyn ServiceWithDependents>> = vec![
@@ -163,6 +167,9 @@ impl Freeway {
         if let Some(ledger) = self.gateway.ledger.clone() {
             let renewal = LeaseRenewal { ledger, clock: *self.gateway.clock() };
             services.push(Box::new(background_service("lease renewal", renewal)));
+        }
+        if let Some(keeper) = self.quotas.clone() {
+            services.push(Box::new(background_service("quota keeper", QuotaKeeping(keeper))));
         }
         if let Some(simulated) = self.simulated.clone() {
             services.push(Box::new(background_service("simulated provider", simulated)));
@@ -188,6 +195,10 @@ impl Freeway {
             say("ready to take over: send SIGQUIT to the process that runs; without it this one ends in 5 s");
         }
         server.bootstrap();
+        if takes_over {
+            // The listeners are here, so the other process has written down what it used.
+            self.quotas.iter().for_each(|keeper| keeper.read());
+        }
 
         let main = Reserved::new(config.listen, takes_over)?;
         let (service, scheme) = self.main_service(&server, &main)?;
@@ -246,7 +257,8 @@ impl Freeway {
             let pingora = move || server.run(RunArgs { shutdown_signal: Box::new(Orders(orders)) });
             let thread = std::thread::Builder::new().name("pingora".to_owned());
             thread.spawn(pingora).map_err(StartError::System)?;
-            let drain = Drain { gateway: self.gateway, signals, phases, order };
+            let Self { gateway, quotas, .. } = self;
+            let drain = Drain { gateway, quotas, signals, phases, order };
             drain.until_the_end(|| handover.is_awaited()).await.map_err(|Gone| StartError::Ended)
         });
         // Looks into the store may still hang.

@@ -169,7 +169,9 @@ fn today() -> Date {
 impl Gateway {
     /// Puts a new catalog in use; requests under way keep theirs.
     fn swap(&self, catalog: Catalog) {
-        self.snapshot.store(Arc::new(Snapshot::new(catalog, &self.pool)));
+        let snapshot = Snapshot::new(catalog, &self.pool);
+        self.recall_quotas();
+        self.snapshot.store(Arc::new(snapshot));
     }
 
     fn mark_ready(&self) {

@@ -1,4 +1,4 @@
-//! What runs beside the requests, one loop a file: model lists, name lookups, leases, the
+//! What runs beside the requests, one loop a file: model lists, name lookups, leases, what is used of limits, the
 //! operator's HTTP, the simulated provider, and the end of the process.
 
 pub mod announce;
@@ -8,5 +8,6 @@ pub mod lease_renewal;
 pub mod name_lookup;
 pub mod operator_http;
 pub mod queue_turns;
+pub mod quota_keeper;
 pub mod simulate;
 pub mod simulated_provider;

@@ -4,22 +4,21 @@ mod body;
 mod token;
 
 use crate::api::{AdminOperation, Call, Reply};
+use crate::board;
 use crate::config::ADMIN_TOKEN;
 use crate::protocol::Dialect;
 use crate::protocol::errors::{ApiError, ErrorKind};
 use crate::proxy::Gateway;
-use crate::routing::Availability;
 use async_trait::async_trait;
 use http::{Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
-use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// `GET /metrics`.
 pub struct MetricsHttp(pub Arc<Gateway>);
 
-/// `GET /endpoints`: every endpoint with its state and its reason. And accounts, with the token only.
+/// `GET /endpoints`: every endpoint, its state and its limits. And accounts, with the token only.
 pub struct AdminHttp(pub Arc<Gateway>);
 
 #[async_trait]
@@ -66,7 +65,8 @@ impl AdminHttp {
             if !matches!(head.method, Method::GET | Method::HEAD) {
                 return Err(wrong_method("GET, HEAD"));
             }
-            return Ok(Reply { status: 200, body: endpoints(gateway).to_string().into_bytes() });
+            let board = board::all(&gateway.snapshot.load(), gateway.clock().now_ms());
+            return Ok(Reply { status: 200, body: board.to_string().into_bytes() });
         }
         let operation = match AdminOperation::find(&head.method, head.uri.path()) {
             None => return Err(unknown_path()),
@@ -117,26 +117,6 @@ fn refusal(error: &ApiError) -> Response<Vec<u8>> {
         }
     }
     response
-}
-
-fn endpoints(gateway: &Gateway) -> Value {
-    let snapshot = gateway.snapshot.load();
-    let now_ms = gateway.clock().now_ms();
-    let rows = snapshot.catalog.endpoints.iter().enumerate().map(|(position, endpoint)| {
-        let condition = snapshot.condition(position, 0, now_ms);
-        let (state, cause, for_ms) = match condition.availability {
-            Availability::Open => ("open", None, None),
-            Availability::Cooling { for_ms, cause } => ("cooling", Some(cause.name()), Some(for_ms)),
-            Availability::Disabled(cause) => ("disabled", Some(cause.name()), None),
-        };
-        json!({
-            "endpoint": &*endpoint.key, "model": endpoint.model.id, "provider": endpoint.provider.slug,
-            "state": state, "cause": cause, "for_ms": for_ms, "success": condition.success,
-            "first_token_ms": condition.ttft_ms, "tokens_per_s": condition.tokens_per_s,
-            "in_flight": condition.in_flight,
-        })
-    });
-    json!({ "endpoints": rows.collect::<Vec<_>>() })
 }
 
 fn plain(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Response<Vec<u8>> {

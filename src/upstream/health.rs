@@ -7,6 +7,7 @@ use super::lacks::Lacks;
 use super::lane::{Lane, longest};
 use super::measure::{Mean, Worst};
 use super::quota::{Reading, Room, Taken};
+use super::recent::Recent;
 use crate::catalog::{CapabilitySet, Endpoint, EndpointKey, LimitScope};
 use crate::routing::condition::{Availability, Cause, Condition};
 use crate::routing::verdict::{Effect, Scope};
@@ -53,6 +54,7 @@ pub struct EndpointState {
     ttft_ms: Worst,
     ms_per_token: Worst,
     success: Mean,
+    pub(super) recent: Recent,
 }
 
 /// How an attempt ended, or is getting on.
@@ -94,6 +96,7 @@ impl EndpointState {
             ttft_ms: Worst::default(),
             ms_per_token: Worst::default(),
             success: Mean::default(),
+            recent: Recent::default(),
         }
     }
 
@@ -253,6 +256,7 @@ impl EndpointState {
     /// Learns from an attempt made with the key at a position.
     pub(super) fn observe(&self, lane: usize, outcome: Outcome, now_ms: u64) {
         let lane = &self.lanes[lane];
+        self.recent.note(&outcome, now_ms);
         match outcome {
             Outcome::Alive => self.alive(lane, now_ms),
             Outcome::Success { ttft_ms, tokens, duration_ms } => {

@@ -14,12 +14,18 @@ mod key;
 mod lacks;
 mod lane;
 mod measure;
+mod memory;
 pub mod pool;
 mod quota;
+mod recent;
+mod status;
 
 pub use budget::RetryBudget;
 pub use health::{EndpointState, Outcome};
 pub use in_flight::InFlight;
 pub use key::KeyState;
+pub use memory::{Kept, KeyName};
 pub use pool::Pool;
 pub use quota::{Observed, Reading};
+pub use recent::RECENT_S;
+pub use status::{KeyStatus, Status};

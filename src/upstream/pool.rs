@@ -3,9 +3,10 @@
 use super::budget::RetryBudget;
 use super::health::EndpointState;
 use super::key::{AccountState, KeyState};
+use super::memory::{Kept, KeyName, Memory};
 use crate::catalog::{Endpoint, EndpointKey, Provider};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// States kept for endpoints no catalog lists any more: a model that comes back finds its history.
 const MAX_UNLISTED: usize = 4096;
@@ -23,6 +24,7 @@ struct Inner {
     /// By slug: the provider as it was, and its keys' states.
     providers: HashMap<String, (Arc<Provider>, Vec<Arc<KeyState>>)>,
     endpoints: HashMap<EndpointKey, Arc<EndpointState>>,
+    memory: Memory,
 }
 
 impl Pool {
@@ -39,8 +41,7 @@ impl Pool {
     /// The state of `endpoint`, made at first sight. A provider whose keys were replaced starts
     /// afresh, and so do its endpoints.
     pub fn state(&self, endpoint: &Endpoint) -> Arc<EndpointState> {
-        // A poisoned map is whole: nothing in here panics half-way through a change.
-        let mut inner = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.lock();
         let keys = inner.keys(&endpoint.provider);
         if let Some(state) = inner.endpoints.get(&endpoint.key)
             && state.is_called_with(&keys)
@@ -51,6 +52,29 @@ impl Pool {
         let state = Arc::new(EndpointState::new(endpoint, keys));
         inner.endpoints.insert(endpoint.key.clone(), Arc::clone(&state));
         state
+    }
+
+    /// Takes in what was used of limits before a restart, for endpoints that are there or will be.
+    pub fn remember(&self, rows: Vec<Kept>) {
+        self.lock().memory.load(rows);
+    }
+
+    /// Counts what is remembered of the endpoints that are there by now. To be called when there are new ones,
+    /// before they are asked for anything.
+    pub fn recall(&self, name: KeyName, now_ms: u64) {
+        let Inner { endpoints, memory, .. } = &mut *self.lock();
+        endpoints.values().for_each(|state| memory.recall(state, name, now_ms));
+    }
+
+    /// What is used of limits, to be written down.
+    pub fn kept(&self, name: KeyName, now_ms: u64) -> Vec<Kept> {
+        let inner = self.lock();
+        inner.memory.kept(inner.endpoints.values().map(Arc::as_ref), name, now_ms)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A poisoned map is whole: nothing in here panics half-way through a change.
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -58,6 +58,35 @@ async fn a_stream_longer_than_the_hand_over_ends_in_the_old_process() {
     Book::of_the_dead(&place.data_dir()).must_agree(&seen, &accounts.all);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_used_of_limits_is_handed_over() {
+    let place = Place::new();
+    let accounts = Accounts::open(&place.data_dir(), 1, GRANT);
+    let mut old = place.start().await;
+    let load = Clients::new(&[old.address], &accounts.all).start();
+    load.answers(20).await;
+    let seen = load.stop().await;
+    let answered = seen.iter().filter(|one| one.fate == Fate::Whole).count();
+    let next = place.successor(&old).await;
+    old.signal("QUIT");
+    let next = next.ready().await;
+    assert!(old.ended().await.success());
+    next.stop().await;
+    let used = used_today(&place);
+    assert!(answered >= 20 && used >= answered as u64, "{answered} answers, {used} counted");
+}
+
+/// Requests of the day that are counted, all models together.
+fn used_today(place: &Place) -> u64 {
+    let text =
+        std::fs::read_to_string(place.data_dir().join("quota.json")).expect("it was written at the end");
+    let file: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let rows = file["limits"].as_array().expect("rows").iter();
+    let today =
+        rows.filter(|row| row["scope"] == "model" && row["unit"] == "requests" && row["per"] == "day");
+    today.filter_map(|row| row["used"].as_u64()).sum()
+}
+
 #[tokio::test]
 async fn a_process_nobody_hands_over_to_gives_up() {
     let place = Place::new();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -243,35 +243,40 @@ impl Setup {
         }
         let Self { extra, timeouts, providers, .. } = &self;
         let config = format!("{extra}\n{}\n[timeouts]\n{timeouts}\n{providers}", self.money());
-        let config_file = dir.path().join("freeway.toml");
-        std::fs::write(&config_file, config.replace("@DIR@", &path)).expect("a file");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_freeway"));
-        command.arg("serve").arg("--config").arg(&config_file).arg("--data-dir").arg(dir.path().join("data"));
-        for listener in ["--listen", "--metrics-listen", "--admin-listen"] {
-            if !self.args.iter().any(|argument| argument == listener) {
-                command.args([listener, "127.0.0.1:0"]);
-            }
-        }
-        // A developer's own provider keys must not add providers.
-        command.args(&self.args).env_clear().env("RUST_BACKTRACE", "1");
-        command.env("FREEWAY_ADMIN_TOKEN", ADMIN_TOKEN).envs(self.env.iter().map(|(k, v)| (k, v)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().expect("the program starts");
-        let said = watch_lines(child.stdout.take().expect("piped"));
-        let logs = watch_lines(child.stderr.take().expect("piped"));
-        let mut lines = said.subscribe();
-        let ready = |lines: &Lines| lines.closed || lines.all.iter().any(|l| l.starts_with("freeway: ready"));
-        let lines = within("freeway: ready", lines.wait_for(ready)).await.expect("kept").clone();
-        assert!(!lines.closed, "it ended instead of starting:\n{}", logs.borrow().all.join("\n"));
-        let find = |what: &str| {
-            let prefix = format!("freeway: {what} http");
-            let rest = lines.all.iter().find_map(|l| l.strip_prefix(&prefix)).expect("an address a listener");
-            let rest = rest.trim_start_matches("s").trim_start_matches("://");
-            rest.split('/').next().and_then(|a| a.parse().ok()).expect("an address")
-        };
-        let (addr, metrics, admin) = (find("listening on"), find("metrics on"), find("admin on"));
-        Router { addr, metrics, admin, said, logs, child, dir }
+        std::fs::write(dir.path().join("freeway.toml"), config.replace("@DIR@", &path)).expect("a file");
+        launch(dir, self.args, self.env).await
     }
+}
+
+/// Starts the program in a directory that has its configuration.
+async fn launch(dir: TempDir, args: Vec<String>, env: Vec<(String, String)>) -> Router {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_freeway"));
+    command.arg("serve").arg("--config").arg(dir.path().join("freeway.toml"));
+    command.arg("--data-dir").arg(dir.path().join("data"));
+    for listener in ["--listen", "--metrics-listen", "--admin-listen"] {
+        if !args.iter().any(|argument| argument == listener) {
+            command.args([listener, "127.0.0.1:0"]);
+        }
+    }
+    // A developer's own provider keys must not add providers.
+    command.args(&args).env_clear().env("RUST_BACKTRACE", "1");
+    command.env("FREEWAY_ADMIN_TOKEN", ADMIN_TOKEN).envs(env.iter().map(|(k, v)| (k, v)));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().expect("the program starts");
+    let said = watch_lines(child.stdout.take().expect("piped"));
+    let logs = watch_lines(child.stderr.take().expect("piped"));
+    let mut lines = said.subscribe();
+    let ready = |lines: &Lines| lines.closed || lines.all.iter().any(|l| l.starts_with("freeway: ready"));
+    let lines = within("freeway: ready", lines.wait_for(ready)).await.expect("kept").clone();
+    assert!(!lines.closed, "it ended instead of starting:\n{}", logs.borrow().all.join("\n"));
+    let find = |what: &str| {
+        let prefix = format!("freeway: {what} http");
+        let rest = lines.all.iter().find_map(|l| l.strip_prefix(&prefix)).expect("an address a listener");
+        let rest = rest.trim_start_matches("s").trim_start_matches("://");
+        rest.split('/').next().and_then(|a| a.parse().ok()).expect("an address")
+    };
+    let (addr, metrics, admin) = (find("listening on"), find("metrics on"), find("admin on"));
+    Router { addr, metrics, admin, said, logs, child, dir: Some(dir), args, env }
 }
 
 /// What a stream of the program has said so far.
@@ -305,7 +310,10 @@ pub struct Router {
     said: watch::Sender<Lines>,
     logs: watch::Sender<Lines>,
     child: Child,
-    dir: TempDir,
+    /// There until it starts again.
+    dir: Option<TempDir>,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
 }
 
 /// An account as its owner knows it after signing up.
@@ -334,7 +342,18 @@ impl Router {
 
     /// Where its own files are.
     pub fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.dir.as_ref().map(|dir| dir.path().join("data")).unwrap_or_default()
+    }
+
+    /// Ends the program with a signal, by its name, lets something happen to its files, and starts it again.
+    pub async fn restart(mut self, signal: &str, meanwhile: impl FnOnce(&Path)) -> Self {
+        let pid = self.child.id().expect("it runs").to_string();
+        let sent = std::process::Command::new("kill").args(["-s", signal, &pid]).status();
+        assert!(sent.expect("there is a kill").success(), "kill -s {signal}");
+        within("the program to end", self.child.wait()).await.expect("it was ours");
+        meanwhile(&self.data_dir());
+        let dir = self.dir.take().expect("it has not been started again");
+        launch(dir, std::mem::take(&mut self.args), std::mem::take(&mut self.env)).await
     }
 
     /// Those files.

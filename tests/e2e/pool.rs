@@ -5,7 +5,8 @@ use crate::provider::Provider;
 use crate::script::Script;
 use serde_json::{Value, json};
 
-fn row(id: &str, more: Value) -> Value {
+/// A row of a list in OpenRouter's dialect.
+pub fn row(id: &str, more: Value) -> Value {
     let row = json!({
         "id": id, "name": id, "created": 1, "context_length": 32768,
         "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},

@@ -16,6 +16,8 @@ pub(super) struct Meter {
     pub(super) unit: Unit,
     pub(super) per: Period,
     window: Counting,
+    /// What the profile says.
+    written: u64,
     /// What the profile or a reply says.
     limit: AtomicU64,
     /// What a refusal has shown to be too much, although the limit allows it.
@@ -36,7 +38,7 @@ impl Meter {
             Window::Calendar => Counting::Calendar(Calendar::new(per, zone.clone())),
         };
         let [limit, cut, cut_at_ms] = [NONE, NONE, 0].map(AtomicU64::new);
-        Self { unit, per, window, limit, cut, cut_at_ms }
+        Self { unit, per, window, written: NONE, limit, cut, cut_at_ms }
     }
 
     /// How much there is at `now_ms`; `None` when nobody knows.
@@ -52,7 +54,27 @@ impl Meter {
         Some(limit.min(cut.saturating_add(periods.saturating_mul((cut / 20).max(1)))))
     }
 
-    /// The profile, or the provider, says how much there is.
+    /// The profile says how much there is.
+    pub(super) fn write(&mut self, limit: u64) {
+        self.written = limit;
+        self.set_limit(Some(limit));
+    }
+
+    /// Whether replies have taught another limit than the profile's.
+    pub(super) fn has_learned(&self, now_ms: u64) -> bool {
+        self.limit(now_ms).unwrap_or(NONE) != self.written
+    }
+
+    /// A limit learned before a restart. It grows back like one a refusal has shown: who wrote it is not known
+    /// any more, and it may be old.
+    pub(super) fn recall(&self, limit: u64, now_ms: u64) {
+        if limit < self.limit(now_ms).unwrap_or(NONE) {
+            self.cut_at_ms.store(now_ms, Relaxed);
+            self.cut.store(limit, Relaxed);
+        }
+    }
+
+    /// The provider says how much there is.
     pub(super) fn set_limit(&self, limit: Option<u64>) {
         self.limit.store(limit.unwrap_or(NONE), Relaxed);
     }
@@ -124,7 +146,7 @@ impl Meter {
     /// When all of it is back, Unix ms; of a sliding window, when nothing more is added.
     pub(super) fn ends_ms(&self, now_ms: u64) -> u64 {
         match &self.window {
-            Counting::Sliding(_) => now_ms + u64::from(self.per.seconds()) * 1000,
+            Counting::Sliding(window) => window.empty_ms(now_ms),
             Counting::Calendar(window) => window.ends_ms(now_ms),
         }
     }

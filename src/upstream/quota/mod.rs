@@ -8,6 +8,8 @@ mod calendar;
 mod meter;
 pub(super) mod sliding;
 
+pub(super) use sliding::Sliding;
+
 use crate::catalog::{Limit, LimitScope, Midnight, Period, Quotas, Unit, Window};
 use crate::routing::condition::Cause;
 use meter::Meter;
@@ -101,8 +103,18 @@ pub struct Reading {
     pub used: u64,
     /// How much there is; `None` when nobody knows.
     pub limit: Option<u64>,
+    /// The limit is what replies have taught, and not what the profile says.
+    #[serde(default)]
+    pub learned: bool,
     /// When all of it is back, Unix ms; of a sliding window, when nothing more is added.
     pub resets_ms: u64,
+}
+
+impl Reading {
+    /// How much is left; `None` where no limit is known.
+    pub fn remaining(&self) -> Option<u64> {
+        self.limit.map(|limit| limit.saturating_sub(self.used))
+    }
 }
 
 impl Quota {
@@ -115,8 +127,8 @@ impl Quota {
                 meters.push(Meter::new(unit, per, window, midnight.zone()));
                 meters.len() - 1
             });
-            if limit.is_some() {
-                meters[at].set_limit(limit);
+            if let Some(limit) = limit {
+                meters[at].write(limit);
             }
         };
         let covers = |limit: &&Limit| limit.scope == scope && id.is_none_or(|id| limit.covers(id));
@@ -205,16 +217,22 @@ impl Quota {
     pub(super) fn readings(&self, scope: LimitScope, now_ms: u64) -> impl Iterator<Item = Reading> {
         self.meters.iter().filter_map(move |meter| {
             let (used, limit) = (meter.used(now_ms), meter.limit(now_ms));
-            let resets_ms = meter.ends_ms(now_ms);
-            let reading = Reading { scope, unit: meter.unit, per: meter.per, used, limit, resets_ms };
+            let (learned, resets_ms) = (meter.has_learned(now_ms), meter.ends_ms(now_ms));
+            let reading =
+                Reading { scope, unit: meter.unit, per: meter.per, used, limit, learned, resets_ms };
             (used > 0 || limit.is_some()).then_some(reading)
         })
     }
 
-    /// Counts what was used before a restart.
+    /// Counts what was used before a restart, and believes what was learned.
     pub(super) fn restore(&self, reading: &Reading, now_ms: u64) {
-        if let Some(meter) = self.meter(reading.unit, reading.per).filter(|_| now_ms < reading.resets_ms) {
+        let Some(meter) = self.meter(reading.unit, reading.per) else { return };
+        if now_ms < reading.resets_ms {
             meter.at_least(reading.used, now_ms);
+        }
+        if let Some(limit) = reading.limit.filter(|_| reading.learned) {
+            meter.recall(limit, now_ms);
+            self.note_limits();
         }
     }
 

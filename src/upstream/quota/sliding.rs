@@ -92,6 +92,17 @@ impl Sliding {
         Some(COUNTED * self.tick_ms)
     }
 
+    /// When nothing counts any more unless more is added, Unix ms.
+    pub(crate) fn empty_ms(&self, now_ms: u64) -> u64 {
+        let tick = now_ms / self.tick_ms;
+        let counts = |old: &u64| {
+            let word = self.slot(*old).load(Relaxed);
+            tag(word) == *old as u32 && amount(word) > 0
+        };
+        let newest = (tick.saturating_sub(COUNTED - 1)..=tick).rev().find(counts);
+        newest.map_or(now_ms, |newest| (newest + COUNTED) * self.tick_ms)
+    }
+
     fn slot(&self, tick: u64) -> &AtomicU64 {
         &self.slots[(tick % SLOTS) as usize]
     }
@@ -171,6 +182,16 @@ mod tests {
         assert!((58_000..=58_750).contains(&wait), "{wait}");
         assert!(window.take(5, 30, T + 2_000 + wait) && !window.take(6, 30, T + 2_000 + wait));
         assert_eq!(window.room_in(31, 30, T), None, "more than there ever is");
+    }
+
+    #[test]
+    fn it_is_empty_when_what_was_added_last_has_left_the_window() {
+        let window = Sliding::new(60);
+        assert_eq!(window.empty_ms(T), T);
+        window.add(3, T);
+        window.add(1, T + 30_000);
+        let empty = window.empty_ms(T + 40_000);
+        assert!(window.used(empty - 1) == 1 && window.used(empty) == 0, "{empty}");
     }
 
     #[test]
