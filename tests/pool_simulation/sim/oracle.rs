@@ -105,8 +105,12 @@ impl Stall {
             let amount = rule.amount as f64 * keys;
             if is_day(rule) {
                 stall.days.iter_mut().for_each(|day| day[unit] = day[unit].min(amount));
-                let first = &mut stall.days[0][unit];
-                *first = first.min(amount - rule.used_at(world.start_ms) * keys);
+                let used = |at_ms| rule.used_at(at_ms) * keys;
+                stall.days[0][unit] -= used(world.start_ms);
+                // A day that goes on is left as it was found: with what an even spender would have left.
+                if let Some(last) = stall.days.last_mut().filter(|_| used(world.start_ms) > 0.0) {
+                    last[unit] = last[unit].min(used(world.start_ms + world.length_ms));
+                }
                 continue;
             }
             let whole = amount * BLOCK_MS as f64 / rule.length_ms() as f64;
