@@ -7,8 +7,10 @@ use freeway::queue::{Bounds, Newcomer, Queue, Turn, cost};
 use freeway::snapshot::Begun;
 use std::collections::HashMap;
 
-/// Between two passes at least. The program looks more often; over a day that would be most of the work.
+/// Between two passes at least, and who was told that nothing is free for longer than this is asked again
+/// after it. The program looks more often; over a day that would be most of the work.
 const REST_MS: u64 = 250;
+const LOOK_AGAIN_MS: u64 = 1_000;
 /// What comes free within this may come free at any moment.
 const ANY_MOMENT_MS: u64 = 1_000;
 
@@ -24,6 +26,7 @@ pub struct Waiting {
 struct Waiter {
     id: usize,
     deadline_ms: u64,
+    not_before_ms: u64,
 }
 
 /// What a waiting request finds.
@@ -59,7 +62,7 @@ impl Waiting {
             cost: cost(request.estimate + request.answer),
             deadline_ms,
         };
-        let joined = self.queue.join(newcomer, Waiter { id, deadline_ms }).is_ok();
+        let joined = self.queue.join(newcomer, Waiter { id, deadline_ms, not_before_ms: 0 }).is_ok();
         self.kick(now_ms);
         joined
     }
@@ -78,13 +81,18 @@ impl Waiting {
     pub fn pass(&mut self, now_ms: u64, mut look: impl FnMut(usize) -> Look) -> Vec<usize> {
         let mut soonest_ms = u64::MAX;
         let mut called = Vec::new();
-        let passed = self.queue.turns(now_ms, |waiter| match look(waiter.id) {
+        let mut ask = |waiter: &Waiter| match now_ms < waiter.not_before_ms {
+            true => Look::NotBefore(waiter.not_before_ms - now_ms),
+            false => look(waiter.id),
+        };
+        let passed = self.queue.turns(now_ms, |waiter| match ask(waiter) {
             Look::Placed(begun) => {
                 called.push((waiter.id, Some(*begun)));
                 Turn::Served
             }
             Look::NotBefore(ms) if ms <= (waiter.deadline_ms - now_ms).max(ANY_MOMENT_MS) => {
                 soonest_ms = soonest_ms.min(ms).min(waiter.deadline_ms - now_ms);
+                waiter.not_before_ms = now_ms + ms.min(LOOK_AGAIN_MS);
                 Turn::Blocked
             }
             Look::NotBefore(_) | Look::Never => {
