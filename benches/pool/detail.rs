@@ -14,8 +14,8 @@ pub fn print(world: &World) {
     let load = Load { share: 1.0, diurnal: true, seed: 1 };
     let requests = asked(world, load, &accounts());
     let records = route(world, &requests, load.seed, Router::FreewayQueue);
-    println!("\n| model | answers by quarter of the day | of them to hard ones | requests, tokens a day | a minute |");
-    println!("|---|---|---|---|---|");
+    println!("\n| model | answers by quarter of the day | of them to hard ones | 429s | requests, tokens a day | a minute |");
+    println!("|---|---|---|---|---|---|");
     for route in world.routes().into_iter().filter(|route| route.key == 0) {
         model(world, route, &requests, &records);
     }
@@ -35,6 +35,7 @@ fn model(world: &World, route: Route, requests: &[Request], records: &[Record]) 
             hard += u32::from(request.hard);
         }
     }
+    let refusals = records.iter().flat_map(|record| &record.refused).filter(|route| is_it(route)).count();
     let spec = &world.providers[route.provider];
     let limit = |unit, day: bool| {
         let of = world.rules(route).filter(|r| r.unit == unit && (r.per >= Period::Day) == day);
@@ -44,7 +45,7 @@ fn model(world: &World, route: Route, requests: &[Request], records: &[Record]) 
         of.map(|r| (r.amount * keys(r)).to_string()).next().unwrap_or_else(|| "-".to_owned())
     };
     println!(
-        "| {}/{} | {answers:?} | {hard} | {}, {} | {}, {} |",
+        "| {}/{} | {answers:?} | {hard} | {refusals} | {}, {} | {}, {} |",
         spec.slug,
         world.model(route).id,
         limit(Unit::Requests, true),

@@ -22,6 +22,10 @@ fn main() {
     if given("--detail") {
         return detail::print(&published::day());
     }
+    if let Ok(load) = std::env::var("DAY") {
+        println!("{}", Report::HEAD);
+        return table(&published::day(), Load { share: load.parse().expect("n"), diurnal: true, seed: 1 });
+    }
     study_table();
     if given("--study") {
         return;
@@ -51,7 +55,9 @@ fn day_table(world: &World) {
 }
 
 fn table(world: &World, load: Load) {
-    for report in compare(world, load, &accounts(), &Router::ALL) {
+    let only = std::env::var("ONLY").is_ok();
+    let routers = if only { &Router::ALL[3..] } else { &Router::ALL };
+    for report in compare(world, load, &accounts(), routers) {
         println!("{}", report.row());
     }
 }

@@ -72,10 +72,10 @@ pub fn route(world: &World, requests: &[Request], seed: u64, router: Router) -> 
 /// Runs each router over the same requests, in parallel, and reports in order.
 pub fn compare(world: &World, load: Load, accounts: &[f64], routers: &[Router]) -> Vec<Report> {
     let requests = &asked(world, load, accounts);
-    let bound = Market::of(world).serves(requests, PATIENCE_MS);
+    let bounds = Market::of(world).serve(requests, PATIENCE_MS);
     let report = |router: Router| {
         let records = route(world, requests, load.seed, router);
-        Report::of(world, router.name(), load.share, bound, requests, &records)
+        Report::of(world, router.name(), load.share, bounds, requests, &records)
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = routers.iter().map(|router| scope.spawn(move || report(*router))).collect();
