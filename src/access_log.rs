@@ -41,6 +41,8 @@ pub struct Line {
     pub payer: Option<Payer>,
     /// What it was charged, if the ledger did not refuse it later.
     pub charged: MicroCredits,
+    /// How long it waited for a place, if it did.
+    pub queued: Option<Duration>,
     /// Arrival to first meaningful token.
     pub first_token: Option<Duration>,
     /// Arrival to end.
@@ -90,6 +92,7 @@ impl Default for Line {
             estimated: false,
             payer: None,
             charged: MicroCredits::ZERO,
+            queued: None,
             first_token: None,
             took: Duration::ZERO,
         }
@@ -159,6 +162,7 @@ pub fn write(line: &Line) {
         charged_ucr = line.charged.get(),
         account = line.payer.map(|payer| tracing::field::display(payer.account)),
         key = line.payer.map(|payer| tracing::field::display(payer.key)),
+        queued_ms = line.queued.map_or(0, |d| d.as_millis() as u64),
         first_token_us = line.first_token.map_or(0, |d| d.as_micros() as u64),
         took_us = line.took.as_micros() as u64,
     );

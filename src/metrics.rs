@@ -18,6 +18,10 @@ const REQUEST_BUCKETS: &[f64] =
 const OVERHEAD_BUCKETS: &[f64] =
     &[5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 3.2e-4, 6.4e-4, 1.25e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.25];
 
+/// Seconds; waiting for a place, up to the longest patience there usually is.
+const QUEUE_BUCKETS: &[f64] =
+    &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 20.0, 40.0, 60.0];
+
 /// Seconds; a commit with its fsync, and waiting for one.
 const COMMIT_BUCKETS: &[f64] =
     &[1e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2, 6.4e-2, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0];
@@ -47,6 +51,17 @@ pub struct LedgerMetrics {
     pub refused: IntCounterVec,
 }
 
+/// The queue's part.
+#[derive(Clone)]
+pub struct QueueMetrics {
+    /// Requests that wait.
+    pub waiting: IntGauge,
+    /// How long they waited.
+    pub wait: Histogram,
+    /// What came of it.
+    pub outcomes: IntCounterVec,
+}
+
 /// The handles. One set a process (or an embedding).
 pub struct Metrics {
     registry: Registry,
@@ -58,6 +73,8 @@ pub struct Metrics {
     pub attempts: IntCounterVec,
     /// Attempts given up for another endpoint, by the endpoint left and why.
     pub failovers: IntCounterVec,
+    /// Failed attempts that were not followed by another because there had been too many retries.
+    pub retries_refused: IntCounter,
     /// Tokens by model and direction.
     pub tokens: IntCounterVec,
     /// Answers by who counted their tokens.
@@ -76,6 +93,8 @@ pub struct Metrics {
     pub catalog_refreshed: GaugeVec,
     /// The ledger's.
     pub ledger: LedgerMetrics,
+    /// The queue's.
+    pub queue: QueueMetrics,
     catalog_endpoints: GaugeVec,
     endpoint_open: GaugeVec,
     endpoint_success: GaugeVec,
@@ -115,6 +134,10 @@ impl Metrics {
                 "Attempts given up for another endpoint, by the endpoint left and the reason.",
                 &["endpoint", "reason"],
             )?,
+            retries_refused: build.counter(
+                "freeway_retries_refused_total",
+                "Failed attempts not followed by another because there had been too many retries.",
+            )?,
             tokens: build.counters(
                 "freeway_tokens_total",
                 "Tokens of delivered answers by model and direction.",
@@ -150,6 +173,7 @@ impl Metrics {
                 &["provider"],
             )?,
             ledger: build.ledger()?,
+            queue: build.queue()?,
             catalog_endpoints: build.gauges(
                 "freeway_catalog_endpoints",
                 "Endpoints in the catalog by provider.",
@@ -244,6 +268,20 @@ impl Builder {
                 "freeway_refused_total",
                 "Requests not admitted by kind: key, credits, cap, minute, day, ledger.",
                 &["kind"],
+            )?,
+        })
+    }
+
+    fn queue(&self) -> prometheus::Result<QueueMetrics> {
+        let help = "How long requests waited for a place, whatever came of it.";
+        let wait = self.histograms("freeway_queue_wait_seconds", help, QUEUE_BUCKETS, &[])?;
+        Ok(QueueMetrics {
+            waiting: self.gauge("freeway_queue_waiting", "Requests that wait for a place.")?,
+            wait: wait.with_label_values::<&str>(&[]),
+            outcomes: self.counters(
+                "freeway_queue_total",
+                "What came of waiting: served, expired, full (no room to wait), left.",
+                &["outcome"],
             )?,
         })
     }

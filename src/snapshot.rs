@@ -107,14 +107,14 @@ impl Choice {
         now_ms: u64,
         pointless: impl Fn(usize) -> bool,
     ) -> Option<(usize, InFlight)> {
-        while let Some(Candidate { endpoint, .. }) = self.plan.candidates.get(self.next) {
+        while let Some(Candidate { endpoint, resting, .. }) = self.plan.candidates.get(self.next) {
             let position = *endpoint as usize;
             self.next += 1;
             if pointless(position) {
                 continue;
             }
             let (state, tokens) = (&snapshot.states[position], self.plan.tokens);
-            let begun = match self.plan.last_resort {
+            let begun = match *resting {
                 true => state.begin_regardless(tokens, now_ms),
                 false => state.begin(tokens, now_ms),
             };

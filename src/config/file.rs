@@ -1,19 +1,17 @@
 //! The file as written: a mirror of its tables, then one validation that turns it into a [`Config`].
 
 use super::accounts::{self, AccountsTable, LimitsTable};
-use super::{
-    ADMIN_TOKEN, Config, ConfigError, ConfiguredProvider, DEFAULT_DATA_DIR, Limits, Overrides, Timeouts, Tls,
-};
-use crate::catalog::{BUILT_IN, CapabilitySet, Endpoint, Model, ProviderProfile, Secret};
+use super::queue::QueueTable;
+use super::{ADMIN_TOKEN, Config, ConfigError, DEFAULT_DATA_DIR, Limits, Overrides, Timeouts, Tls};
+use crate::catalog::Secret;
 use crate::routing::Policy;
 use crate::services::simulate::SimulatedModels;
 use ipnet::IpNet;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
-use toml::{Table, Value};
+use toml::Table;
 
 /// Loopback unless asked otherwise: without accounts anybody who can connect can use it.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
@@ -24,6 +22,7 @@ pub(super) struct File {
     server: Server,
     timeouts: TimeoutsMs,
     routing: Routing,
+    queue: QueueTable,
     catalog: CatalogTable,
     accounts: AccountsTable,
     limits: LimitsTable,
@@ -119,21 +118,6 @@ impl Default for CatalogTable {
     }
 }
 
-/// A model of the operator's own provider, written down instead of listed by it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StaticModel {
-    id: String,
-    upstream_model: Option<String>,
-    name: Option<String>,
-    context_tokens: Option<u32>,
-    max_output_tokens: Option<u32>,
-    #[serde(default)]
-    capabilities: CapabilitySet,
-    quality: Option<f32>,
-    tokens_per_s: Option<f32>,
-}
-
 pub(super) fn parse(origin: &str, text: &str) -> Result<File, ConfigError> {
     toml::from_str(text)
         .map_err(|source| ConfigError::Syntax { origin: origin.to_owned(), source: Box::new(source) })
@@ -181,7 +165,8 @@ impl File {
         if let Some(models) = &self.simulate {
             models.check().map_err(|e| bad("simulate", e.to_string()))?;
         }
-        let providers = providers(&self.provider, env).map_err(|(field, problem)| bad(&field, problem))?;
+        let providers =
+            super::providers::in_use(&self.provider, env).map_err(|(field, problem)| bad(&field, problem))?;
         let simulated = (overrides.simulate || self.simulate.is_some() || providers.is_empty())
             .then(|| self.simulate.unwrap_or_else(SimulatedModels::built_in));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -202,6 +187,7 @@ impl File {
                 max_buffered_bytes: self.server.max_buffered_bytes,
             },
             timeouts: self.timeouts.into(),
+            queue: self.queue.patience().map_err(|(field, problem)| bad(&field, problem))?,
             max_attempts: self.routing.max_attempts,
             policy: Policy { quality: self.routing.quality_vs_speed, ..Policy::default() },
             seed: self.routing.seed,
@@ -230,123 +216,6 @@ impl From<TimeoutsMs> for Timeouts {
     }
 }
 
-type Problem = (String, String);
-
-/// The providers in use: built-in ones whose key is in the environment, and those of the file,
-/// which may also change a built-in one by its slug.
-fn providers(
-    own: &[Table],
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Vec<ConfiguredProvider>, Problem> {
-    let built_in: Table = toml::from_str(BUILT_IN).expect("a unit test reads the built-in profiles");
-    let mut tables: Vec<(Table, bool)> = match built_in.get("provider") {
-        Some(Value::Array(rows)) => {
-            rows.iter().filter_map(Value::as_table).map(|t| (t.clone(), false)).collect()
-        }
-        _ => Vec::new(),
-    };
-    for (position, table) in own.iter().enumerate() {
-        let slug = table.get("slug").and_then(Value::as_str);
-        let slug = slug.ok_or_else(|| (format!("provider[{position}].slug"), "is missing".to_owned()))?;
-        match tables.iter_mut().find(|(t, _)| t.get("slug").and_then(Value::as_str) == Some(slug)) {
-            Some((known, named)) => {
-                known.extend(table.clone());
-                *named = true;
-            }
-            None => tables.push((table.clone(), true)),
-        }
-    }
-    let mut used = Vec::new();
-    for (table, named) in tables {
-        used.extend(provider(table, named, env)?);
-    }
-    Ok(used)
-}
-
-fn provider(
-    mut table: Table,
-    named: bool,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Option<ConfiguredProvider>, Problem> {
-    let slug = table.get("slug").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let problem = |e: &dyn std::fmt::Display| (format!("provider `{slug}`"), e.to_string());
-    let key = take_string(&mut table, "key").map_err(|e| problem(&e))?;
-    let ca_file = take_string(&mut table, "ca_file").map_err(|e| problem(&e))?.map(PathBuf::from);
-    let listed = shorthand_list(&mut table);
-    let models = static_models(&mut table).map_err(|e| problem(&e))?;
-    let profile: ProviderProfile =
-        Value::Table(table).try_into().map_err(|e: toml::de::Error| problem(&e.message()))?;
-    let keys = keys(&key.or_else(|| profile.key_env.as_deref().and_then(env)).unwrap_or_default());
-    // A server of one's own needs no key, but has to be named.
-    if !named && (keys.is_empty() || profile.local) {
-        return Ok(None);
-    }
-    let provider = Arc::new(profile.provider(keys, None, env).map_err(|e| problem(&e))?);
-    let list_url = match listed {
-        true => Some(profile.list_url(&provider.base, env).map_err(|e| problem(&e))?),
-        false => None,
-    };
-    let endpoint = |m: StaticModel| {
-        let upstream = m.upstream_model.clone().unwrap_or_else(|| m.id.clone());
-        Endpoint::new(Arc::clone(&provider), m.into(), upstream)
-    };
-    let models = models.into_iter().map(endpoint).collect();
-    Ok(Some(ConfiguredProvider { models, rules: profile.list_rules(), list_url, ca_file, provider }))
-}
-
-/// Several keys stand with commas between them.
-fn keys(written: &str) -> Vec<Secret> {
-    written.split(',').filter_map(Secret::new).collect()
-}
-
-/// `list = "none"` is no list; `list = "groq"` is short for its dialect.
-fn shorthand_list(table: &mut Table) -> bool {
-    match table.get("list") {
-        Some(Value::String(dialect)) if dialect == "none" => {
-            table.remove("list");
-            false
-        }
-        Some(Value::String(dialect)) => {
-            let long = Table::from_iter([("dialect".to_owned(), Value::String(dialect.clone()))]);
-            table.insert("list".to_owned(), Value::Table(long));
-            true
-        }
-        _ => true,
-    }
-}
-
-fn take_string(table: &mut Table, key: &str) -> Result<Option<String>, String> {
-    match table.remove(key) {
-        None => Ok(None),
-        Some(Value::String(value)) => Ok(Some(value)),
-        Some(_) => Err(format!("`{key}` must be a string")),
-    }
-}
-
-/// `[[provider.model]]` tables with an `id` are models; those with a `match` are rules and stay.
-fn static_models(table: &mut Table) -> Result<Vec<StaticModel>, String> {
-    let Some(Value::Array(rows)) = table.get_mut("model") else { return Ok(Vec::new()) };
-    let (models, rules) = std::mem::take(rows).into_iter().partition(|row| row.get("id").is_some());
-    *rows = rules;
-    let models: Vec<Value> = models;
-    models.into_iter().map(|m| m.try_into().map_err(|e: toml::de::Error| e.message().to_owned())).collect()
-}
-
-impl From<StaticModel> for Model {
-    fn from(m: StaticModel) -> Self {
-        Self {
-            name: m.name.unwrap_or_else(|| m.id.clone()),
-            id: m.id,
-            context_tokens: m.context_tokens,
-            max_output_tokens: m.max_output_tokens,
-            capabilities: m.capabilities,
-            quality: m.quality.unwrap_or_default(),
-            tokens_per_s: m.tokens_per_s,
-            ..Self::default()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,10 +232,6 @@ mod tests {
         assert!(error.contains(because), "{error}");
     }
 
-    fn slugs(config: &Config) -> Vec<&str> {
-        config.providers.iter().map(|p| p.provider.slug.as_str()).collect()
-    }
-
     #[test]
     fn without_a_file_and_without_keys_the_simulated_models_serve() {
         let config = load("", &[]).expect("defaults are valid");
@@ -375,41 +240,12 @@ mod tests {
     }
 
     #[test]
-    fn a_key_in_the_environment_brings_its_provider_in() {
-        let config = load("", &[("GROQ_API_KEY", "k"), ("MISTRAL_API_KEY", " ")]).expect("valid");
-        assert_eq!(slugs(&config), ["groq"]);
-        assert!(config.simulated.is_none(), "never mixed with real models unless asked");
-    }
-
-    #[test]
-    fn local_servers_are_found_when_named() {
-        let config = load("[[provider]]\nslug = \"ollama\"", &[]).expect("valid");
-        assert_eq!(slugs(&config), ["ollama"]);
-    }
-
-    #[test]
-    fn a_built_in_profile_can_be_changed_by_its_slug() {
-        let text = "[[provider]]\nslug = \"groq\"\nbase_url = \"http://127.0.0.1:9/v1\"\nkey = \"k\"";
-        let config = load(text, &[]).expect("valid");
-        assert_eq!(config.providers[0].provider.base.to_string(), "http://127.0.0.1:9/v1");
-        assert_eq!(config.providers[0].provider.name, "Groq");
-    }
-
-    #[test]
-    fn a_provider_of_ones_own_may_write_its_models_down() {
-        let text = "[[provider]]\nslug = \"a\"\nbase_url = \"http://127.0.0.1:9/v1\"\nlist = \"none\"\n\
-                    [[provider.model]]\nid = \"a/m\"\nupstream_model = \"m\"\ncapabilities = [\"tools\"]";
-        let config = load(text, &[]).expect("valid");
-        assert!(config.providers[0].list_url.is_none());
-        assert_eq!(&*config.providers[0].models[0].key, "a/a/m");
-    }
-
-    #[test]
     fn what_is_wrong_is_named() {
         refused("[server]\nlisten_on = 1", "listen_on");
         refused("[server]\ntls_key = \"k.pem\"", "tls_certificate and tls_key go together");
         refused("[server]\nadmin_listen = \"0.0.0.0:1\"", "server.admin_listen");
         refused("[routing]\nmax_attempts = 0", "routing.max_attempts");
+        refused("[queue]\nmax_waiting = 0", "queue.max_waiting");
         refused("[routing]\nquality_vs_speed = 2", "routing.quality_vs_speed");
         refused("[[provider]]\nname = \"x\"", "provider[0].slug");
         refused("[simulate]\nmodel = []", "simulate");

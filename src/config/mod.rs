@@ -3,6 +3,10 @@
 
 mod accounts;
 mod file;
+mod providers;
+mod queue;
+
+pub use queue::Patience;
 
 use crate::accounts::Rules;
 use crate::catalog::{Endpoint, ListRules, Provider, Secret};
@@ -43,6 +47,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long to wait for what.
     pub timeouts: Timeouts,
+    /// Waiting for a place where all are taken.
+    pub queue: Patience,
     /// The most upstream attempts for one request.
     pub max_attempts: usize,
     /// How candidates are ranked.

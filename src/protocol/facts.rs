@@ -45,10 +45,43 @@ pub struct RequestFacts {
     pub requirements: Requirements,
     /// What the caller wants of the router.
     pub preferences: Preferences,
+    /// What the answer has to be like.
+    pub expected: Expected,
     /// What the classifier looks at.
     pub features: PromptFeatures,
     /// Where the body may be edited.
     pub edits: Edits,
+}
+
+/// What the answer to a request has to be like, to be of use to whoever asked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Expected {
+    /// Names of the functions it may call, between the quotes as written.
+    pub functions: Vec<Span>,
+    /// There are other tools as well, which the provider runs or which are of a kind unknown here.
+    pub other_tools: bool,
+    /// It has to call one: `tool_choice` is `required` or names it.
+    pub must_call: bool,
+    /// The one it has to call.
+    pub forced: Option<Span>,
+    /// It has to be JSON.
+    pub json: Option<Json>,
+}
+
+/// What kind of JSON an answer has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Json {
+    /// Any object or list: `json_object`.
+    Any,
+    /// What this schema describes.
+    Schema(Span),
+}
+
+impl Expected {
+    /// Whether an answer can be told from one that is of no use.
+    pub fn is_anything(&self) -> bool {
+        self.json.is_some() || !self.functions.is_empty()
+    }
 }
 
 /// The caller's wishes: filters and orderings over the pool, never a way to a paid model.

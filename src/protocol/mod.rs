@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod normalize;
 pub mod rewrite;
 mod rope;
+pub mod schema;
 pub mod sse;
 pub mod usage;
 

@@ -39,7 +39,9 @@ pub(super) async fn admit(
         }
         let (dialect, status) = local::answer(gateway, session, route, &id).await?;
         let ended = Ended::Router;
-        context.stage = Stage::Answered(Answered { id, dialect, chat: false, status, ended, payer: None });
+        let queued = None;
+        context.stage =
+            Stage::Answered(Answered { id, dialect, chat: false, status, ended, payer: None, queued });
         return Ok(true);
     };
     chat(gateway, session, context, dialect, id).await
@@ -64,6 +66,7 @@ async fn chat(
         }
     };
     let quota = || visitor.as_ref()?.quota(&gateway.limits, gateway.clock.now_ms());
+    let mut queued = None;
     let (status, ended) = match prepared {
         Prepared::Forward(job, admitted, buffered) => {
             let shared = Shared::new(*job, admitted);
@@ -78,11 +81,12 @@ async fn chat(
         Prepared::Refused(error, told) => {
             reply::respond_error_within(session, dialect, &id, &error, told.or_else(quota)).await?;
             drain(session).await;
+            queued = error.queued_ms.map(Duration::from_millis);
             (error.status(), Ended::Router)
         }
     };
     let payer = visitor.map(|v| Payer { account: v.caller.wallet.account(), key: v.caller.key });
-    context.stage = Stage::Answered(Answered { id, dialect, chat: true, status, ended, payer });
+    context.stage = Stage::Answered(Answered { id, dialect, chat: true, status, ended, payer, queued });
     Ok(true)
 }
 

@@ -14,6 +14,7 @@ use http::HeaderMap;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::HttpTask;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Of a refusal's body this much is read to find out why; providers say it in far less.
@@ -57,6 +58,8 @@ pub(super) struct Attempt {
     pub(super) first_token: Option<Instant>,
     /// Anything at all came last.
     last_read: Instant,
+    /// How long it may take to answer where that is less than usual.
+    patience: Duration,
     streams: bool,
     /// The limit of what goes out, where it is paid for.
     cap: Option<Cap>,
@@ -74,9 +77,15 @@ impl Attempt {
         if job.facts.features.attachments > 0 {
             reply.prompt_has_media();
         }
+        if job.facts.expected.is_anything() {
+            reply.watch();
+        }
         if job.fit.is_some() {
             reply.keep_end_back();
         }
+        let whole = (!job.shape.stream).then_some(job.choice.plan.expected_output_tokens);
+        let patience = guard.patience_ms(whole, job.gateway.clock.ms_at(now));
+        let patience = patience.map_or(Duration::MAX, Duration::from_millis);
         let limit = job.fit.map(|fit| fit.max_output_tokens);
         Self {
             rope: rewrite_within(&job.body, &job.facts, &endpoint, limit),
@@ -89,6 +98,7 @@ impl Attempt {
             sent: None,
             first_token: None,
             last_read: now,
+            patience,
             streams: job.shape.stream,
             position: 0,
             incoming: Incoming::Nothing,
@@ -120,8 +130,8 @@ impl Attempt {
     pub(super) fn due(&self, timeouts: &Timeouts) -> Instant {
         match (self.first_token, self.sent) {
             (Some(_), _) | (None, None) => self.last_read + timeouts.idle,
-            (None, Some(sent)) if self.streams => sent + timeouts.first_token,
-            (None, Some(sent)) => sent + timeouts.answer,
+            (None, Some(sent)) if self.streams => sent + timeouts.first_token.min(self.patience),
+            (None, Some(sent)) => sent + timeouts.answer.min(self.patience),
         }
     }
 

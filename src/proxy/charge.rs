@@ -37,6 +37,36 @@ pub(super) async fn admit(
     facts: &RequestFacts,
     claim: Option<Claim>,
 ) -> Result<Admitted, Refusal> {
+    let held = reserve(gateway, visitor, facts).await?;
+    match visitor.admit(&gateway.limits, gateway.clock.now_ms()) {
+        Ok(quota) => Ok(Admitted { held, quota, claim }),
+        Err((error, quota)) => {
+            held.reject();
+            Err(over(gateway, error, quota))
+        }
+    }
+}
+
+/// Whether a request would be admitted now. Nothing is held or counted.
+///
+/// # Errors
+/// What [`admit`] says.
+pub(super) async fn check(gateway: &Gateway, visitor: &Visitor, facts: &RequestFacts) -> Result<(), Refusal> {
+    reserve(gateway, visitor, facts).await?.reject();
+    let checked = visitor.check(&gateway.limits, gateway.clock.now_ms());
+    checked.map_err(|(error, quota)| over(gateway, error, quota))
+}
+
+fn over(gateway: &Gateway, error: Box<ApiError>, quota: Quota) -> Refusal {
+    refused(gateway, "minute");
+    (error, Some(quota))
+}
+
+fn refused(gateway: &Gateway, kind: &str) {
+    gateway.metrics.ledger.refused.with_label_values(&[kind]).inc();
+}
+
+async fn reserve(gateway: &Gateway, visitor: &Visitor, facts: &RequestFacts) -> Result<Held, Refusal> {
     let Visitor { ledger, caller, .. } = visitor;
     let needs = &facts.requirements;
     let worst = Worst::new(
@@ -46,24 +76,12 @@ pub(super) async fn admit(
         needs.max_output_tokens,
         ledger.rules().default_max_output_tokens,
     );
-    let refused = |kind: &str| gateway.metrics.ledger.refused.with_label_values(&[kind]).inc();
     let now_ms = gateway.clock.now_ms();
-    let held = match ledger.reserve(caller, &worst, now_ms).await {
-        Ok(held) => held,
-        Err(why) => {
-            let (kind, refusal) = not_admitted(visitor, &worst, why, now_ms);
-            refused(kind);
-            return Err(refusal);
-        }
-    };
-    match visitor.admit(&gateway.limits, gateway.clock.now_ms()) {
-        Ok(quota) => Ok(Admitted { held, quota, claim }),
-        Err((error, quota)) => {
-            held.reject();
-            refused("minute");
-            Err((error, Some(quota)))
-        }
-    }
+    ledger.reserve(caller, &worst, now_ms).await.map_err(|why| {
+        let (kind, refusal) = not_admitted(visitor, &worst, why, now_ms);
+        refused(gateway, kind);
+        refusal
+    })
 }
 
 fn not_admitted(visitor: &Visitor, worst: &Worst, why: NotAdmitted, now_ms: u64) -> (&'static str, Refusal) {

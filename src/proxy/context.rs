@@ -5,6 +5,7 @@ use super::gateway::Buffered;
 use super::traffic::Visit;
 use crate::access_log::{Ended, Payer};
 use crate::protocol::Dialect;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// The context of one request, as Pingora's hooks pass it on.
@@ -37,6 +38,8 @@ pub(super) struct Answered {
     pub(super) ended: Ended,
     /// Who asked, where that is known.
     pub(super) payer: Option<Payer>,
+    /// How long it waited for a place before it was refused.
+    pub(super) queued: Option<Duration>,
 }
 
 impl Context {

@@ -15,17 +15,18 @@ use crate::accounts::Fit;
 use crate::catalog::Endpoint;
 use crate::ledger::Posting;
 use crate::protocol::facts::RequestFacts;
-use crate::protocol::normalize::{Identity, ReplyShape};
-use crate::routing::verdict::Refusal;
+use crate::protocol::normalize::{Identity, ReplyShape, Shown};
+use crate::routing::verdict::{Effect, Refusal};
 use crate::routing::{Availability, Candidate, RoutePlan};
 use crate::snapshot::{Choice, Snapshot};
 use crate::store::Settled;
-use crate::upstream::InFlight;
+use crate::upstream::{InFlight, Outcome};
 use bytes::Bytes;
 use pingora::Error;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::{HttpTask, ServerSession};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Request body bytes handed to the upstream at a time: with one write per piece, the upstream's
@@ -42,6 +43,8 @@ pub(super) struct Job {
     /// The place taken with the choice, until the first attempt has it.
     pub(super) first: Option<(usize, InFlight)>,
     pub(super) shape: ReplyShape,
+    /// How long it waited for its first place, if it did.
+    pub(super) queued: Option<Duration>,
     /// Our id of the request, `gen-…`.
     pub(super) id: String,
     /// Unix seconds.
@@ -104,6 +107,7 @@ pub(super) struct Shared(Arc<Mutex<Exchange>>);
 
 impl Shared {
     pub(super) fn new(job: Job, admitted: Option<Admitted>) -> Self {
+        job.gateway.pool.retries().request(job.gateway.clock.ms_at(job.body_read));
         let exchange = Exchange {
             last_write: job.body_read,
             settlement: Settlement::new(&job, admitted),
@@ -138,18 +142,21 @@ impl Exchange {
             return Err(spent());
         }
         let now_ms = self.job.gateway.clock.ms_at(now);
-        let Job { first, choice, snapshot, .. } = &mut self.job;
-        let endpoints = &snapshot.catalog.endpoints;
-        let tried = &self.tried;
-        let pointless = |position: usize| is_pointless(tried, &endpoints[position]);
-        let begun = first.take().or_else(|| choice.begin_next(snapshot, now_ms, pointless));
+        let begun = self.job.first.take().or_else(|| self.begin_next(now_ms));
         let Some((at, guard)) = begun else { return Err(spent()) };
-        let endpoint = Arc::clone(&endpoints[at]);
+        let endpoint = Arc::clone(&self.job.snapshot.catalog.endpoints[at]);
         self.at = at;
         self.failure = None;
         self.settlement.begun(now, &self.job);
         self.attempt = Some(Attempt::new(&self.job, endpoint.clone(), guard, now));
         Ok(endpoint)
+    }
+
+    /// Takes a place at the next candidate that has one.
+    fn begin_next(&mut self, now_ms: u64) -> Option<(usize, InFlight)> {
+        let Job { choice, snapshot, .. } = &mut self.job;
+        let endpoints = &snapshot.catalog.endpoints;
+        choice.begin_next(snapshot, now_ms, |position| is_pointless(&self.tried, &endpoints[position]))
     }
 
     /// Whether another attempt is out of the question.
@@ -282,9 +289,41 @@ impl Exchange {
                 self.committed = true;
                 Step::Check(out)
             }
-            Ok(Flow::Complete) => Step::Finish(out),
+            Ok(Flow::Complete) => self.complete(out, now),
             Err(failure) => self.fail(failure, out),
         }
+    }
+
+    /// The answer is whole. One that is of no use is not delivered while somebody else can be asked.
+    fn complete(&mut self, out: Vec<u8>, now: Instant) -> Step {
+        let Some(attempt) = &self.attempt else { return Step::Finish(out) };
+        let Shown { able, flaw } = attempt.reply.shown(&self.job.facts.expected, &self.job.body);
+        let now_ms = self.job.gateway.clock.ms_at(now);
+        attempt.guard.shown(able);
+        let Some(lacks) = flaw else { return Step::Finish(out) };
+        if !self.committed && self.begin_elsewhere(now) {
+            return self.fail(Failure::Flawed(lacks), out);
+        }
+        if let Some(attempt) = &self.attempt {
+            let took_ms = u32::try_from((now - attempt.started).as_millis()).unwrap_or(u32::MAX);
+            attempt.guard.observe(Outcome::Failed { effect: Effect::Flaw(lacks), took_ms }, now_ms);
+        }
+        Step::Finish(out)
+    }
+
+    /// Takes a place for another attempt, if there may be one and somebody has room.
+    fn begin_elsewhere(&mut self, now: Instant) -> bool {
+        let last = self.tried.len() + 1 >= self.job.gateway.config.max_attempts;
+        if last || self.job.facts.preferences.no_fallbacks || now >= self.deadline() {
+            return false;
+        }
+        let now_ms = self.job.gateway.clock.ms_at(now);
+        let begun = self.begin_next(now_ms);
+        if begun.is_none() || !failover::may_retry(&self.job.gateway, false, now_ms) {
+            return false;
+        }
+        self.job.first = begun;
+        true
     }
 
     /// Goes on with what arrived before the count.

@@ -1,15 +1,16 @@
 //! Whether a failed attempt is followed by another, and what is learnt from it.
 //!
 //! The only file that marks an error retryable. It does so only while nothing of an answer has gone
-//! out and a candidate, an attempt and time are left.
+//! out and a candidate, an attempt and time are left, and there have not been too many retries.
 
 use super::attempt::Attempt;
 use super::exchange::Exchange;
-use crate::catalog::Endpoint;
+use super::gateway::Gateway;
+use crate::catalog::{Capability, Endpoint};
 use crate::protocol::normalize::{Fault, UpstreamError};
 use crate::routing::condition::Cause;
 use crate::routing::verdict::{
-    Effect, ErrorBody, Refusal, Situation, UpstreamReply, Verdict, in_band_status, no_reply, verdict,
+    Effect, ErrorBody, Refusal, Scope, Situation, UpstreamReply, Verdict, in_band_status, no_reply, verdict,
 };
 use crate::upstream::{Outcome, hints};
 use http::HeaderMap;
@@ -47,6 +48,8 @@ pub(super) enum Failure {
     Broken,
     /// A success that is none.
     Fault(Fault),
+    /// A whole answer that is of no use, for lack of this. It would do, if there were nobody else to ask.
+    Flawed(Capability),
 }
 
 /// How an attempt ended: metric label, log field, and `previous_errors` entry.
@@ -68,6 +71,7 @@ pub(super) enum Reason {
     Malformed,
     Empty,
     Truncated,
+    Flawed,
 }
 
 impl Reason {
@@ -89,6 +93,7 @@ impl Reason {
             Self::Malformed => "malformed",
             Self::Empty => "empty",
             Self::Truncated => "truncated",
+            Self::Flawed => "flawed",
         }
     }
 }
@@ -119,6 +124,7 @@ impl Failure {
             Self::Fault(Fault::Malformed | Fault::TooLong) => Reason::Malformed,
             Self::Fault(Fault::Empty) => Reason::Empty,
             Self::Fault(Fault::Truncated) => Reason::Truncated,
+            Self::Flawed(_) => Reason::Flawed,
         }
     }
 
@@ -126,6 +132,9 @@ impl Failure {
         match self.reason() {
             Reason::Resolve | Reason::Connect | Reason::Tls => Cause::Connect,
             Reason::FirstTokenTimeout | Reason::IdleTimeout | Reason::TotalTimeout => Cause::Timeout,
+            // A host that hangs up is no better than one that says 502.
+            Reason::Broken => Cause::ServerError,
+            Reason::Truncated => Cause::Truncated,
             _ => Cause::Misbehaving,
         }
     }
@@ -139,6 +148,9 @@ impl Failure {
                 verdict(&UpstreamReply { status: *status, error: &error, hint }, situation)
             }
             Self::Fault(Fault::ErrorEvent(event)) => in_band(event, situation, now_ms),
+            Self::Flawed(lacks) => {
+                Verdict::NextCandidate { effect: Effect::Flaw(*lacks), otherwise: Refusal::ProviderError }
+            }
             other => no_reply(other.cause()),
         }
     }
@@ -219,10 +231,19 @@ pub(super) fn conclude(exchange: &mut Exchange, failure: Failure, now: Instant) 
         Verdict::GiveUp(refusal) => (Effect::None, refusal, false),
         Verdict::Deliver => (Effect::None, Refusal::ProviderError, true),
     };
+    let effect = match effect {
+        // Whatever ended it, its client has half an answer.
+        Effect::Fail { .. } if attempt.first_token.is_some() => {
+            Effect::Fail { scope: Scope::Model, cause: Cause::Truncated }
+        }
+        effect => effect,
+    };
     if matches!(failure, Failure::Refused { .. }) {
         attempt.guard.refused();
     }
-    observe(&attempt, effect, now, now_ms);
+    if !matches!(failure, Failure::TotalTimeout) {
+        observe(&attempt, effect, now, now_ms);
+    }
     let reason = failure.reason();
     let endpoint = Arc::clone(&attempt.endpoint);
     let gateway = Arc::clone(&exchange.job.gateway);
@@ -238,12 +259,30 @@ pub(super) fn conclude(exchange: &mut Exchange, failure: Failure, now: Instant) 
     });
     let fallback_allowed = !exchange.job.facts.preferences.no_fallbacks;
     let left = !exchange.spent(gateway.config.max_attempts, now);
-    let retry = go_on && !committed && fallback_allowed && left;
+    let wanted = go_on && !committed && fallback_allowed && left;
+    // A flawed answer is given up only for a place elsewhere that has been taken.
+    let granted = matches!(failure, Failure::Flawed(_));
+    let retry = wanted && (granted || may_retry(&gateway, attempt.guard.is_trial(), now_ms));
     if retry && let Some(last) = exchange.tried.last() {
         gateway.metrics.failovers.with_label_values(&[&*last.endpoint.key, reason.name()]).inc();
     }
     tracing::debug!(endpoint = %attempt.endpoint.key, reason = reason.name(), tried, retry, "attempt failed");
     retry
+}
+
+/// Whether there may be one more retry among all requests. Nobody's request fails because it tried out for the
+/// others whether an endpoint is well again; such trials are few.
+pub(super) fn may_retry(gateway: &Gateway, trial: bool, now_ms: u64) -> bool {
+    let budget = gateway.pool.retries();
+    if trial {
+        budget.spend(now_ms);
+        return true;
+    }
+    let granted = budget.take(now_ms);
+    if !granted {
+        gateway.metrics.retries_refused.inc();
+    }
+    granted
 }
 
 fn observe(attempt: &Attempt, effect: Effect, now: Instant, now_ms: u64) {

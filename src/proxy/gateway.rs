@@ -5,6 +5,7 @@ use super::idempotency::Replays;
 use super::limit::{MINUTE_KEYS, MINUTE_MS};
 use super::peers::Peers;
 use super::traffic::Traffic;
+use super::turns::Waiting;
 use crate::api::Api;
 use crate::config::Config;
 use crate::ledger::Ledger;
@@ -32,6 +33,8 @@ pub struct Gateway {
     pub(crate) clock: Clock,
     /// The first look at every provider's list is over.
     pub(crate) ready: AtomicBool,
+    /// Requests that wait for a place.
+    pub(crate) waiting: Waiting,
     pub(super) traffic: Arc<Traffic>,
     /// Requests of the last minute.
     pub(super) limits: SlidingLog,
@@ -51,6 +54,7 @@ impl Gateway {
         pool: Pool,
         ledger: Option<Arc<Ledger>>,
     ) -> Self {
+        let waiting = Waiting::new(config.queue.bounds);
         Self {
             config,
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -61,6 +65,7 @@ impl Gateway {
             api: Api::default(),
             clock: Clock::start(),
             ready: AtomicBool::new(false),
+            waiting,
             traffic: Arc::default(),
             limits: SlidingLog::new(MINUTE_MS, MINUTE_KEYS),
             replays: Arc::default(),

@@ -78,6 +78,21 @@ impl Visitor {
         Ok(tighter(minute, self.day(cells, now_ms)))
     }
 
+    /// Whether [`Visitor::admit`] would let it in now.
+    ///
+    /// # Errors
+    /// What that says.
+    pub(super) fn check(&self, log: &SlidingLog, now_ms: u64) -> Result<(), (Box<ApiError>, Quota)> {
+        let (funded, cells) = self.tier();
+        let standing = cells.per_minute.map(|limit| log.standing(self.key(funded), limit, now_ms));
+        match standing {
+            Some(Standing { limit, remaining: 0, reset_ms }) => {
+                Err(refused(Over { limit, wait_ms: reset_ms }, now_ms))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Where it stands, nothing asked for.
     pub(super) fn quota(&self, log: &SlidingLog, now_ms: u64) -> Option<Quota> {
         let (funded, cells) = self.tier();

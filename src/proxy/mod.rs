@@ -25,6 +25,8 @@ mod prepare;
 mod reply;
 mod settle;
 mod traffic;
+mod turns;
+mod wait;
 mod wrapper;
 
 pub use context::Context;

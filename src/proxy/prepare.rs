@@ -5,17 +5,17 @@ use super::exchange::Job;
 use super::gateway::{Buffered, Gateway};
 use super::idempotency::{Claim, Found, Kept, Once};
 use super::limit::{Quota, Visitor};
-use super::{admit, no_route};
+use super::turns::Placed;
+use super::wait::{Granted, NoPlace, Seeker};
+use super::{admit, wait};
 use crate::protocol::Dialect;
 use crate::protocol::errors::{ApiError, ErrorKind};
 use crate::protocol::facts::RequestFacts;
 use crate::protocol::inspect::{Invalid, inspect};
 use crate::protocol::normalize::ReplyShape;
-use crate::routing;
-use crate::snapshot::{Ask, Begun, Snapshot};
 use bytes::Bytes;
-use pingora::Result;
 use pingora::proxy::Session;
+use pingora::{Error, Result};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -43,6 +43,29 @@ pub(super) enum Prepared {
     Refused(Box<ApiError>, Option<Quota>),
 }
 
+/// Why a request is not forwarded.
+enum NotForwarded {
+    /// It is answered here.
+    Told(Box<Prepared>),
+    /// Its client has left.
+    Lost(Box<Error>),
+}
+
+impl From<Prepared> for NotForwarded {
+    fn from(prepared: Prepared) -> Self {
+        Self::Told(Box::new(prepared))
+    }
+}
+
+impl From<NoPlace> for NotForwarded {
+    fn from(none: NoPlace) -> Self {
+        match none {
+            NoPlace::Refused(error, quota) => Prepared::Refused(error, quota).into(),
+            NoPlace::Left(error) => Self::Lost(error),
+        }
+    }
+}
+
 /// Prepares a chat request. Failures are those of the connection.
 pub(super) async fn prepare(
     gateway: &Arc<Gateway>,
@@ -54,29 +77,30 @@ pub(super) async fn prepare(
         Err(error) => return Ok(Prepared::Refused(error, None)),
     };
     let body_read = Instant::now();
-    let decided = decide(gateway, session, asked, body, body_read).await;
-    Ok(match decided {
-        Ok((job, admitted)) => Prepared::Forward(job, admitted, buffered),
-        Err(other) => other,
-    })
+    match decide(gateway, session, asked, body, body_read).await {
+        Ok((job, admitted)) => Ok(Prepared::Forward(job, admitted, buffered)),
+        Err(NotForwarded::Told(prepared)) => Ok(*prepared),
+        Err(NotForwarded::Lost(error)) => Err(error),
+    }
 }
 
 async fn decide(
     gateway: &Arc<Gateway>,
-    session: &Session,
+    session: &mut Session,
     asked: &Asked<'_>,
     body: Bytes,
     body_read: Instant,
-) -> Result<(Box<Job>, Option<Admitted>), Prepared> {
+) -> Result<(Box<Job>, Option<Admitted>), NotForwarded> {
     let refused = |error| Prepared::Refused(error, None);
+    let patience = wait::patience(session, &gateway.config.queue).map_err(refused)?;
     let facts = inspect_body(&body).await.map_err(|invalid| refused(Box::new(invalid_request(invalid))))?;
     let claim = match asked.visitor {
         Some(visitor) => claim(gateway, session, visitor, &body).await?,
         None => None,
     };
-    let snapshot = gateway.snapshot.load_full();
-    let now_ms = gateway.clock.ms_at(body_read);
-    let begun = choose(gateway, &facts, &body, &snapshot, now_ms).map_err(refused)?;
+    let seeker = Seeker { gateway, visitor: asked.visitor, patience };
+    let Granted { placed, queued } = seeker.place(session, &body, Box::new(facts)).await?;
+    let Placed { facts, begun, snapshot } = placed;
     let admitted = match asked.visitor {
         Some(visitor) => {
             let admitted = charge::admit(gateway, visitor, &facts, claim).await;
@@ -89,13 +113,14 @@ async fn decide(
     let job = Job {
         gateway: Arc::clone(gateway),
         snapshot,
-        facts,
+        facts: *facts,
         body,
         choice: begun.choice,
         first: Some((begun.position, begun.guard)),
         shape,
+        queued,
         id: asked.id.to_owned(),
-        created: now_ms / 1000,
+        created: gateway.clock.ms_at(body_read) / 1000,
         metadata: wants_metadata(session),
         fit: admitted.as_ref().map(Admitted::fit),
         quota: admitted.as_ref().and_then(|admitted| admitted.quota),
@@ -103,19 +128,6 @@ async fn decide(
         body_read,
     };
     Ok((Box::new(job), admitted))
-}
-
-fn choose(
-    gateway: &Gateway,
-    facts: &RequestFacts,
-    body: &Bytes,
-    snapshot: &Snapshot,
-    now_ms: u64,
-) -> Result<Begun, Box<ApiError>> {
-    let classification = routing::classify(body, &facts.features);
-    let (policy, seed) = (&gateway.config.policy, gateway.config.seed);
-    let ask = Ask { facts, classification, policy, seed, last_chance: true };
-    snapshot.choose(&ask, now_ms).map_err(|none| Box::new(no_route::api_error(&none)))
 }
 
 /// Claims the request's idempotency key, if it has one; otherwise says what came of the request that had it.

@@ -60,6 +60,9 @@ pub(super) fn success_head(
         set(&mut head, "x-freeway-provider", &endpoint.provider.slug);
         set(&mut head, "x-freeway-attempts", &attempts.to_string());
     }
+    if let Some(waited) = job.queued {
+        set(&mut head, "x-freeway-queue-ms", &waited.as_millis().to_string());
+    }
     for (name, value) in job.quota.iter().flat_map(Quota::headers) {
         set(&mut head, name, &value);
     }
@@ -183,7 +186,8 @@ pub(super) async fn last_words(session: &mut Session, context: &mut Context, err
         // The request never got as far as an exchange: reading it failed, or writing our answer.
         let status = if error.esource == ErrorSource::Downstream { 0 } else { 500 };
         let (id, dialect, ended) = (String::new(), Dialect::OpenAi, Ended::Router);
-        context.stage = Stage::Answered(Answered { id, dialect, chat: true, status, ended, payer: None });
+        context.stage =
+            Stage::Answered(Answered { id, dialect, chat: true, status, ended, payer: None, queued: None });
         return FailToProxy { error_code: status, can_reuse_downstream: false };
     };
     wrapper::remove(session, &shared);
@@ -237,6 +241,7 @@ fn final_error(exchange: &Exchange) -> ApiError {
     if matches!(refusal, Refusal::RateLimited | Refusal::Unavailable) {
         error = error.retry_after_s(exchange.retry_after_s());
     }
+    error.queued_ms = exchange.job.queued.map(|waited| waited.as_millis() as u64);
     if exchange.job.metadata {
         let metadata = metadata(&exchange.job, tried, None);
         error.openrouter_metadata = serde_json::from_str(metadata.get()).ok();

@@ -57,6 +57,7 @@ impl Settlement {
                 streamed: job.shape.stream,
                 task: job.choice.plan.classification.task.name(),
                 body_bytes: job.body.len(),
+                queued: job.queued,
                 payer: caller.map(|c| Payer { account: c.wallet.account(), key: c.key }),
                 ..Line::default()
             },
@@ -75,7 +76,8 @@ impl Settlement {
     pub(super) fn begun(&mut self, now: Instant, job: &Job) {
         self.line.attempts += 1;
         if self.line.attempts == 1 {
-            self.gateway.metrics.overhead_request.observe((now - job.body_read).as_secs_f64());
+            let ours = now.saturating_duration_since(job.body_read + job.queued.unwrap_or_default());
+            self.gateway.metrics.overhead_request.observe(ours.as_secs_f64());
         }
     }
 
@@ -276,14 +278,16 @@ impl Drop for Settlement {
         }
         self.line.took = took;
         access_log::write(&self.line);
+        // The attempt has been dropped before this: its place is free.
+        self.gateway.waiting.kick();
     }
 }
 
 /// Writes down how a request ended. For forwarded ones, dropping the exchange does it.
 pub(super) fn conclude(gateway: &Gateway, stage: Stage, arrived: Instant) {
-    let Stage::Answered(Answered { id, dialect, chat, status, ended, payer }) = stage else { return };
+    let Stage::Answered(Answered { id, dialect, chat, status, ended, payer, queued }) = stage else { return };
     let ended = if status == 0 { Ended::Client } else { ended };
-    let line = Line { id, dialect, status, ended, payer, took: arrived.elapsed(), ..Line::default() };
+    let line = Line { id, dialect, status, ended, payer, queued, took: arrived.elapsed(), ..Line::default() };
     if chat {
         gateway.metrics.requests.with_label_values(&[line.dialect_name(), line.outcome()]).inc();
     }

@@ -13,6 +13,8 @@ pub struct Condition {
     pub tokens_per_s: f32,
     /// Share of recent attempts that succeeded, 0 to 1; 1 when there was none.
     pub success: f32,
+    /// It failed, and whoever calls it next finds out whether it is well again.
+    pub in_doubt: bool,
     /// Requests under way there.
     pub in_flight: u32,
     /// Capabilities its catalog row promises and its replies have denied.
@@ -32,6 +34,7 @@ impl Default for Condition {
             ttft_ms: 0.0,
             tokens_per_s: 0.0,
             success: 1.0,
+            in_doubt: false,
             in_flight: 0,
             denied: CapabilitySet::EMPTY,
             share_left: 1.0,
@@ -76,10 +79,12 @@ pub enum Cause {
     BadKey,
     /// The model is no longer served.
     ModelGone,
-    /// It answered nonsense, nothing, or broke off.
+    /// It answered nonsense or nothing.
     Misbehaving,
     /// As many requests as it takes are under way.
     Busy,
+    /// Its answers broke off.
+    Truncated,
 }
 
 impl Cause {
@@ -96,6 +101,7 @@ impl Cause {
             Self::ModelGone => "model_gone",
             Self::Misbehaving => "misbehaving",
             Self::Busy => "busy",
+            Self::Truncated => "truncated",
         }
     }
 }

@@ -135,6 +135,9 @@ impl Found {
     }
 }
 
+/// Position of those at rest among the groups of [`Found::groups`].
+const AT_REST: usize = 2;
+
 /// Of the endpoints that can answer at most this many are at rest for one that is not.
 const MOST_AT_REST: usize = 10;
 
@@ -167,7 +170,7 @@ fn order(groups: [Vec<Ranked>; 3], most: usize, seed: u64, catalog: &Catalog) ->
         by_order.then_with(|| mix(seed, a.position).cmp(&mix(seed, b.position)))
     };
     let mut candidates = Vec::with_capacity(most);
-    for mut group in groups {
+    for (at, mut group) in groups.into_iter().enumerate() {
         let room = most - candidates.len();
         if room == 0 {
             break;
@@ -179,8 +182,12 @@ fn order(groups: [Vec<Ranked>; 3], most: usize, seed: u64, catalog: &Catalog) ->
         }
         group.sort_unstable_by(better);
         spread(&mut group, &rest, better, catalog);
-        candidates
-            .extend(group.iter().map(|ranked| Candidate { endpoint: ranked.position, score: ranked.score }));
+        let candidate = |ranked: &Ranked| Candidate {
+            endpoint: ranked.position,
+            score: ranked.score,
+            resting: at == AT_REST,
+        };
+        candidates.extend(group.iter().map(candidate));
     }
     candidates
 }

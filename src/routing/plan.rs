@@ -48,6 +48,8 @@ pub struct Candidate {
     pub endpoint: u32,
     /// What it was ordered by.
     pub score: f32,
+    /// It failed lately and is asked all the same: too few others are well.
+    pub resting: bool,
 }
 
 /// Why nobody can be asked.
@@ -165,10 +167,13 @@ pub enum Exclusion {
 impl Exclusion {
     /// Whether it rests on failures alone, and not on what the provider has said.
     pub(super) const fn is_a_guess(self) -> bool {
-        use Cause::{Connect, Misbehaving, Overloaded, ServerError, Timeout};
+        use Cause::{Connect, Misbehaving, Overloaded, ServerError, Timeout, Truncated};
         matches!(
             self,
-            Self::Cooling { cause: Connect | Misbehaving | Overloaded | ServerError | Timeout, .. }
+            Self::Cooling {
+                cause: Connect | Misbehaving | Overloaded | ServerError | Timeout | Truncated,
+                ..
+            }
         )
     }
 

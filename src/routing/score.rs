@@ -117,7 +117,9 @@ impl<'a> Scale<'a> {
             Some(Sort::Latency) => 1.0 / (1.0 + ttft_s * load),
             Some(Sort::Quality) => blend(1.0),
         };
-        let success = if condition.success.is_finite() { condition.success.clamp(0.01, 1.0) } else { 1.0 };
+        // What failed is tried again where it would stand if it were well: that is one request at a time.
+        let known = condition.success.is_finite() && !condition.in_doubt;
+        let success = if known { condition.success.clamp(0.01, 1.0) } else { 1.0 };
         let fit = self.fit(endpoint);
         let boost = if self.policy.boosts.is_empty() { 1.0 } else { self.policy.boost(endpoint) };
         let room = self.room(endpoint, condition);

@@ -139,6 +139,8 @@ pub enum Effect {
     DropModel,
     /// The model lacks something its row promises.
     LearnMissing(Capability),
+    /// Its answer was not what its row promises; several such in a row are as good as a refusal.
+    Flaw(Capability),
     /// Only a candidate with a larger window than this one is worth trying.
     NeedsLargerContext,
 }
@@ -153,6 +155,7 @@ impl Effect {
             Self::DisableKey(_) => "disable_key",
             Self::DropModel => "drop_model",
             Self::LearnMissing(_) => "learn_missing",
+            Self::Flaw(_) => "flaw",
             Self::NeedsLargerContext => "needs_larger_context",
         }
     }

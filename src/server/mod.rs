@@ -16,6 +16,7 @@ use crate::services::drain::{Drain, Gone, Orders, Signals};
 use crate::services::lease_renewal::LeaseRenewal;
 use crate::services::name_lookup::NameLookup;
 use crate::services::operator_http::{AdminHttp, MetricsHttp};
+use crate::services::queue_turns::QueueTurns;
 use crate::services::simulated_provider::{self, SimulatedProvider};
 use crate::snapshot::Snapshot;
 use crate::store::{SqliteStore, StoreError};
@@ -149,13 +150,15 @@ impl Freeway {
         FreewayProxy::new(Arc::clone(&self.gateway))
     }
 
-    /// The loops the proxy needs beside it: model lists, name lookups, leases where there are accounts, and
+    /// The loops the proxy needs beside it: model lists, name lookups, turns of
+    /// those that wait, leases where there are accounts, and
     /// the simulated provider where it is in use. Call it once.
     pub fn background_services(&self) -> Vec<Box<dyn ServiceWithDependents>> {
         let gateway = || Arc::clone(&self.gateway);
         let mut services: Vec<Box<dyn ServiceWithDependents>> = vec![
             Box::new(background_service("catalog sync", CatalogSync(gateway()))),
             Box::new(background_service("name lookup", NameLookup(gateway()))),
+            Box::new(background_service("queue turns", QueueTurns(gateway()))),
         ];
         if let Some(ledger) = self.gateway.ledger.clone() {
             let renewal = LeaseRenewal { ledger, clock: *self.gateway.clock() };

@@ -7,5 +7,6 @@ pub mod drain;
 pub mod lease_renewal;
 pub mod name_lookup;
 pub mod operator_http;
+pub mod queue_turns;
 pub mod simulate;
 pub mod simulated_provider;

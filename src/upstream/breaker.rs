@@ -10,8 +10,12 @@ pub(super) struct Until(AtomicU64);
 impl Until {
     /// Not before `at_ms`. An earlier moment does not replace a later one.
     pub(super) fn extend(&self, at_ms: u64, cause: Cause) {
-        // Milliseconds take 41 bits; the cause rides in the lowest 8.
-        self.0.fetch_max(at_ms.min(u64::MAX >> 8) << 8 | cause as u64, Relaxed);
+        self.0.fetch_max(pack(at_ms, cause), Relaxed);
+    }
+
+    /// Not before `at_ms`, whatever was said before.
+    fn set(&self, at_ms: u64, cause: Cause) {
+        self.0.store(pack(at_ms, cause), Relaxed);
     }
 
     /// Milliseconds left and why; `None` when over.
@@ -22,9 +26,14 @@ impl Until {
     }
 }
 
+/// Milliseconds take 41 bits; the cause rides in the lowest 8.
+fn pack(at_ms: u64, cause: Cause) -> u64 {
+    at_ms.min(u64::MAX >> 8) << 8 | cause as u64
+}
+
 fn cause_of(byte: u8) -> Cause {
     use Cause::*;
-    const ALL: [Cause; 10] = [
+    const ALL: [Cause; 11] = [
         RateLimited,
         QuotaSpent,
         Overloaded,
@@ -35,25 +44,35 @@ fn cause_of(byte: u8) -> Cause {
         ModelGone,
         Misbehaving,
         Busy,
+        Truncated,
     ];
     ALL.into_iter().find(|c| *c as u8 == byte).unwrap_or(Misbehaving)
 }
 
-/// This many failures without a success between eject.
+/// Failures in a row that eject. Before, each rests it for as many seconds as there were.
 const EJECT_AFTER: u32 = 3;
-/// The first ejection's length; it doubles with every further failure.
-const EJECT_MS: u64 = 30_000;
-/// The longest ejection.
-const MAX_EJECT_MS: u64 = 300_000;
-/// How long one half-open trial keeps others out, should its end never be reported.
+/// How long half-open trials keep others out, should their end never be reported.
 const TRIAL_MS: u64 = 30_000;
 
-/// A circuit breaker: closed; open, with a doubling cool-down; half-open, one trial at a time by
-/// real traffic.
+/// How long an ejection lasts, the first one and those that follow without a success, milliseconds.
+///
+/// Something that cannot be reached may be there again at any moment, and has to be back within a minute of
+/// that. A model that answers nonsense or breaks off is broken itself, and its trials cost callers an answer.
+const fn ejections(cause: Cause) -> &'static [u64] {
+    match cause {
+        Cause::Misbehaving => &[30_000, 300_000, 1_200_000, 3_600_000],
+        Cause::Truncated => &[300_000, 1_200_000, 3_600_000],
+        _ => &[30_000, 45_000],
+    }
+}
+
+/// A circuit breaker: closed; in doubt or open, resting for longer each time; half-open, one trial at a time
+/// by real traffic, until a success closes it.
 ///
 /// One or two failures rest the endpoint for one or two seconds; the third ejects it. An attempt
-/// that timed out ejects at once, since the next would cost a caller the same long wait. Failures
-/// reported while it rests belong to the same outage and count once, and one that overlaps a
+/// that timed out ejects at once, since the next would cost a caller the same long wait; so does a stream that
+/// broke off where none has ever come to its end, since nobody can be asked in its place. Failures of attempts
+/// that were under way together belong to the same outage and count once, and one that overlaps a
 /// success is chance rather than an outage: an endpoint under load is not ejected for a rare error.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
@@ -61,6 +80,7 @@ pub(super) struct Breaker {
     strikes: AtomicU32,
     trial_until: AtomicU64,
     last_success_ms: AtomicU64,
+    last_strike_ms: AtomicU64,
 }
 
 /// A half-open trial under way; what releases it.
@@ -70,11 +90,11 @@ pub(super) struct Trial(u64);
 impl Breaker {
     /// Milliseconds until it may be called and why not now.
     pub(super) fn closed_for(&self, now_ms: u64) -> Option<(u64, Cause)> {
-        if let Some(rest) = self.rest.left(now_ms) {
-            return Some(rest);
+        if !self.in_doubt() {
+            return None;
         }
         let trial = self.trial_until.load(Relaxed);
-        (self.half_open() && trial > now_ms).then(|| (trial - now_ms, self.cause()))
+        self.rest.left(now_ms).or_else(|| (trial > now_ms).then(|| (trial - now_ms, self.cause())))
     }
 
     /// Takes the half-open trial where there is one to take.
@@ -82,7 +102,7 @@ impl Breaker {
     /// # Errors
     /// Milliseconds and cause where it is taken already.
     pub(super) fn enter(&self, now_ms: u64) -> Result<Option<Trial>, (u64, Cause)> {
-        if !self.half_open() {
+        if !self.in_doubt() {
             return Ok(None);
         }
         let seen = self.trial_until.load(Relaxed);
@@ -98,32 +118,47 @@ impl Breaker {
         let _ = self.trial_until.compare_exchange(trial.0, 0, Relaxed, Relaxed);
     }
 
-    /// It answered: closed.
-    pub(super) fn success(&self, now_ms: u64) {
+    /// It answered: closed, even if only a last resort had asked.
+    /// Returns whether it had been ejected.
+    pub(super) fn success(&self, now_ms: u64) -> bool {
         self.last_success_ms.fetch_max(now_ms, Relaxed);
-        self.strikes.store(0, Relaxed);
+        self.strikes.swap(0, Relaxed) >= EJECT_AFTER
     }
 
     /// An attempt that began `took_ms` ago failed.
     pub(super) fn failure(&self, cause: Cause, took_ms: u64, now_ms: u64) {
-        if self.rest.left(now_ms).is_some() {
+        let began = now_ms.saturating_sub(took_ms);
+        let overlaps = self.last_success_ms.load(Relaxed) > began;
+        let same_outage = self.last_strike_ms.load(Relaxed) > began;
+        let before = self.strikes.load(Relaxed);
+        if overlaps || same_outage || before > 0 && self.rest.left(now_ms).is_some() {
             return;
         }
-        let slow = cause == Cause::Timeout;
-        let overlaps = self.last_success_ms.load(Relaxed) > now_ms.saturating_sub(took_ms);
-        let strikes = self.strikes.load(Relaxed).saturating_add(1);
-        let strikes = if slow && !overlaps { strikes.max(EJECT_AFTER) } else { strikes };
+        self.last_strike_ms.fetch_max(now_ms, Relaxed);
+        let unproven = self.last_success_ms.load(Relaxed) == 0;
+        let at_once = cause == Cause::Timeout || cause == Cause::Truncated && unproven;
+        let before = if at_once { before.max(EJECT_AFTER - 1) } else { before };
+        let strikes = before.saturating_add(1);
         self.strikes.store(strikes, Relaxed);
         let rest_ms = match strikes.checked_sub(EJECT_AFTER) {
-            Some(more) => (EJECT_MS << more.min(8)).min(MAX_EJECT_MS),
-            None if overlaps => return,
+            Some(again) => {
+                let lengths = ejections(cause);
+                lengths[(again as usize).min(lengths.len() - 1)]
+            }
             None => u64::from(strikes) * 1000,
         };
-        self.rest.extend(now_ms + rest_ms, cause);
+        self.rest.set(now_ms + rest_ms, cause);
     }
 
-    fn half_open(&self) -> bool {
-        self.strikes.load(Relaxed) >= EJECT_AFTER
+    /// How often its trials have timed out since it last answered, if that is why it is in doubt.
+    pub(super) fn timed_out(&self) -> Option<u32> {
+        let strikes = self.strikes.load(Relaxed);
+        (strikes >= EJECT_AFTER && self.cause() == Cause::Timeout).then(|| strikes - EJECT_AFTER)
+    }
+
+    /// It failed, and has not succeeded since.
+    pub(super) fn in_doubt(&self) -> bool {
+        self.strikes.load(Relaxed) > 0
     }
 
     /// The cause of the last rest, over or not.
@@ -133,96 +168,4 @@ impl Breaker {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const T: u64 = 1_000_000;
-
-    fn failing(times: u32) -> (Breaker, u64) {
-        let (breaker, mut now) = (Breaker::default(), T);
-        for _ in 0..times {
-            breaker.failure(Cause::ServerError, 10, now);
-            now += breaker.closed_for(now).map_or(0, |(ms, _)| ms);
-        }
-        (breaker, now)
-    }
-
-    #[test]
-    fn cool_downs_grow_from_a_second_and_double_up_to_five_minutes() {
-        let (breaker, mut now) = (Breaker::default(), T);
-        let mut rests = Vec::new();
-        for _ in 0..8 {
-            breaker.failure(Cause::ServerError, 10, now);
-            let (ms, cause) = breaker.closed_for(now).expect("resting");
-            assert_eq!(cause, Cause::ServerError);
-            rests.push(ms / 1000);
-            now += ms;
-        }
-        assert_eq!(rests, [1, 2, 30, 60, 120, 240, 300, 300]);
-    }
-
-    #[test]
-    fn half_open_admits_one_trial_at_a_time() {
-        let (breaker, now) = failing(3);
-        let trial = breaker.enter(now).expect("free").expect("half-open");
-        assert!(breaker.enter(now).is_err());
-        assert!(breaker.closed_for(now).is_some());
-        breaker.release(&trial);
-        assert!(breaker.enter(now).expect("free again").is_some());
-    }
-
-    #[test]
-    fn a_success_closes_it() {
-        let (breaker, now) = failing(5);
-        breaker.success(now);
-        assert!(breaker.enter(now).expect("closed").is_none());
-        breaker.failure(Cause::ServerError, 0, now + 10);
-        assert_eq!(breaker.closed_for(now + 10), Some((1_000, Cause::ServerError)));
-    }
-
-    #[test]
-    fn a_trial_that_never_ends_is_replaced_and_cannot_release_its_successor() {
-        let (breaker, now) = failing(3);
-        let lost = breaker.enter(now).expect("free").expect("half-open");
-        let later = now + TRIAL_MS;
-        assert!(breaker.enter(later).expect("free").is_some());
-        breaker.release(&lost);
-        assert!(breaker.enter(later + 1).is_err());
-    }
-
-    #[test]
-    fn one_timeout_ejects_unless_others_were_answered_meanwhile() {
-        let dead = Breaker::default();
-        dead.failure(Cause::Timeout, 10_000, T);
-        assert_eq!(dead.closed_for(T), Some((30_000, Cause::Timeout)));
-        let busy = Breaker::default();
-        busy.success(T - 5_000);
-        busy.failure(Cause::Timeout, 10_000, T);
-        assert_eq!(busy.closed_for(T), None);
-    }
-
-    #[test]
-    fn one_outage_counts_once_however_many_requests_it_hits() {
-        let breaker = Breaker::default();
-        (0..50).for_each(|i| breaker.failure(Cause::ServerError, 100, T + i));
-        assert_eq!(breaker.closed_for(T), Some((1_000, Cause::ServerError)));
-    }
-
-    #[test]
-    fn a_later_moment_wins_and_times_are_bounded() {
-        let until = Until::default();
-        until.extend(T + 100, Cause::QuotaSpent);
-        until.extend(T + 50, Cause::Timeout);
-        assert_eq!(until.left(T), Some((100, Cause::QuotaSpent)));
-        assert_eq!(until.left(T + 100), None);
-        until.extend(u64::MAX, Cause::BadKey);
-        assert!(until.left(T).is_some());
-    }
-
-    #[test]
-    fn every_cause_survives_packing() {
-        for byte in 0..10 {
-            assert_eq!(cause_of(byte) as u8, byte);
-        }
-    }
-}
+mod tests;

@@ -1,26 +1,37 @@
 //! One endpoint's live state: availability, speed, and what it was learnt to lack.
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Trial};
 use super::in_flight::InFlight;
 use super::key::KeyState;
+use super::lacks::Lacks;
 use super::lane::{Lane, longest};
-use super::measure::Mean;
+use super::measure::{Mean, Worst};
 use super::quota::{Reading, Room, Taken};
-use crate::catalog::{Capability, CapabilitySet, Endpoint, EndpointKey, LimitScope};
+use crate::catalog::{CapabilitySet, Endpoint, EndpointKey, LimitScope};
 use crate::routing::condition::{Availability, Cause, Condition};
 use crate::routing::verdict::{Effect, Scope};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 /// A measurement older than this says nothing about now; the router's prior takes over, so that an
 /// endpoint once slow is tried again.
-const STALE_S: u32 = 15 * 60;
+const STALE_S: f32 = 15.0 * 60.0;
 /// Old failures are forgiven at this pace (to 1/e).
 const FORGIVE_S: f32 = 300.0;
-/// A capability learnt as missing is believed for an hour, then tried again.
-const MISSING_MS: u64 = 3_600_000;
 /// A refused key is not tried again for a day, and not at all once replaced.
 const KEY_DISABLED_MS: u64 = 24 * 3_600_000;
+/// A trial may take so many times as long as usual.
+const PATIENCE: f32 = 4.0;
+/// The least time a trial is given for its first token.
+const LEAST_PATIENCE_MS: u64 = 3_000;
+/// The least time it is given for a whole answer.
+const LEAST_PATIENCE_WHOLE_MS: u64 = 10_000;
+/// Speed before any was measured, slower than most.
+const USUAL_MS_PER_TOKEN: f32 = 25.0;
+/// So often the time doubles.
+const MOST_DOUBLINGS: u32 = 2;
+/// What may be in doubt about a call.
+pub(super) const BREAKERS: usize = 4;
 /// Shorter answers say nothing about speed.
 const MIN_SPEED_TOKENS: u32 = 16;
 
@@ -31,12 +42,16 @@ pub struct EndpointState {
     /// One for each of the provider's keys.
     pub(super) lanes: Box<[Lane]>,
     pub(super) in_flight: AtomicU32,
-    pub(super) breaker: Breaker,
+    /// Whether anything answers.
+    breaker: Breaker,
+    /// Whether what answers makes sense. Only a whole answer shows that.
+    sense: Breaker,
+    /// Whether streams come to their end. Only one that does shows that.
+    streams: Breaker,
     gone: AtomicBool,
-    missing: AtomicU64,
-    missing_until: AtomicU64,
-    ttft_ms: Mean,
-    tokens_per_s: Mean,
+    lacks: Lacks,
+    ttft_ms: Worst,
+    ms_per_token: Worst,
     success: Mean,
 }
 
@@ -72,11 +87,12 @@ impl EndpointState {
             lanes: keys.into_iter().map(lane).collect(),
             in_flight: AtomicU32::new(0),
             breaker: Breaker::default(),
+            sense: Breaker::default(),
+            streams: Breaker::default(),
             gone: AtomicBool::new(false),
-            missing: AtomicU64::new(0),
-            missing_until: AtomicU64::new(0),
-            ttft_ms: Mean::default(),
-            tokens_per_s: Mean::default(),
+            lacks: Lacks::default(),
+            ttft_ms: Worst::default(),
+            ms_per_token: Worst::default(),
             success: Mean::default(),
         }
     }
@@ -97,13 +113,14 @@ impl EndpointState {
 
     /// How it is doing, for a request of so many tokens.
     pub fn condition(&self, tokens: u32, now_ms: u64) -> Condition {
-        let fresh = |mean: &Mean| mean.get(now_ms).filter(|(_, age)| *age < STALE_S).map_or(0.0, |(v, _)| v);
+        let fresh = |worst: &Worst| worst.get(now_ms).filter(|(_, age)| *age < STALE_S).map(|(v, _)| v);
         let (availability, room) = self.availability(tokens, now_ms);
         Condition {
             availability,
-            ttft_ms: fresh(&self.ttft_ms),
-            tokens_per_s: fresh(&self.tokens_per_s),
+            ttft_ms: fresh(&self.ttft_ms).unwrap_or(0.0),
+            tokens_per_s: fresh(&self.ms_per_token).map_or(0.0, |ms| 1000.0 / ms),
             success: self.success_share(now_ms),
+            in_doubt: self.breakers(&self.lanes[0]).iter().any(|breaker| breaker.in_doubt()),
             in_flight: self.in_flight.load(Relaxed),
             denied: self.missing(now_ms),
             share_left: room.share,
@@ -115,17 +132,13 @@ impl EndpointState {
         let Some((share, age)) = self.success.get(now_ms).filter(|(share, _)| *share < 0.999) else {
             return 1.0;
         };
-        let forgiven = (1.0 - share) * (-(age as f32) / FORGIVE_S).exp();
+        let forgiven = (1.0 - share) * (-age / FORGIVE_S).exp();
         (1.0 - forgiven).clamp(0.01, 1.0)
     }
 
-    /// Capabilities its row promises and its replies denied, for an hour each time.
+    /// Capabilities its row promises and its replies denied, for an hour or longer each time.
     pub fn missing(&self, now_ms: u64) -> CapabilitySet {
-        if self.missing_until.load(Relaxed) <= now_ms {
-            return CapabilitySet::EMPTY;
-        }
-        let bits = self.missing.load(Relaxed);
-        Capability::ALL.iter().copied().filter(|c| bits & bit(*c) != 0).collect()
+        self.lacks.now(now_ms)
     }
 
     /// Enters a request of so many tokens, prompt and expected answer together: takes them, and a place, of
@@ -134,16 +147,33 @@ impl EndpointState {
     /// # Errors
     /// Why not now: cooling, disabled, out of quota, full, or its half-open trial is taken.
     pub fn begin(self: &Arc<Self>, tokens: u32, now_ms: u64) -> Result<InFlight, Availability> {
-        let cooling = |(for_ms, cause)| Availability::Cooling { for_ms, cause };
-        let account = &self.lanes[0].key.account;
-        let shut = longest([self.breaker.closed_for(now_ms), account.breaker.closed_for(now_ms)]);
+        let lane = &self.lanes[0];
+        let shut = self.shut_for(lane, now_ms);
         if shut != Availability::Open {
             return Err(shut);
         }
         let mut guard = self.begin_regardless(tokens, now_ms)?;
-        guard.own = self.breaker.enter(now_ms).map_err(cooling)?;
-        guard.shared = account.breaker.enter(now_ms).map_err(cooling)?;
+        for (breaker, trial) in self.breakers(lane).into_iter().zip(&mut guard.trials) {
+            let cooling = |(for_ms, cause)| Availability::Cooling { for_ms, cause };
+            *trial = breaker.enter(now_ms).map_err(cooling)?;
+        }
         Ok(guard)
+    }
+
+    /// What may be in doubt about a call: what answers, whether it makes sense, whether it comes to its end,
+    /// and whether the host is there.
+    fn breakers<'a>(&'a self, lane: &'a Lane) -> [&'a Breaker; BREAKERS] {
+        [&self.breaker, &self.sense, &self.streams, &lane.key.account.breaker]
+    }
+
+    fn shut_for(&self, lane: &Lane, now_ms: u64) -> Availability {
+        longest(self.breakers(lane).map(|breaker| breaker.closed_for(now_ms)))
+    }
+
+    pub(super) fn release(&self, lane: &Lane, trials: &[Option<Trial>; BREAKERS]) {
+        for (breaker, trial) in self.breakers(lane).into_iter().zip(trials) {
+            trial.iter().for_each(|trial| breaker.release(trial));
+        }
     }
 
     /// Like [`begin`](Self::begin), but takes no notice of the breaker: ejection is a guess, and
@@ -197,8 +227,7 @@ impl EndpointState {
         if told != Availability::Open {
             return (told, room);
         }
-        let account = &self.lanes[0].key.account;
-        (longest([self.breaker.closed_for(now_ms), account.breaker.closed_for(now_ms)]), room)
+        (self.shut_for(&self.lanes[0], now_ms), room)
     }
 
     /// The key to call it with: of those that may be used the one with most left, else the one that may be
@@ -228,7 +257,11 @@ impl EndpointState {
             Outcome::Alive => self.alive(lane, now_ms),
             Outcome::Success { ttft_ms, tokens, duration_ms } => {
                 self.alive(lane, now_ms);
-                self.success.add(1.0, now_ms);
+                self.answered(&self.sense, now_ms);
+                if ttft_ms.is_some() {
+                    self.answered(&self.streams, now_ms);
+                }
+                self.success.add_to(1.0, 1.0, now_ms);
                 self.measure(ttft_ms, tokens, duration_ms, now_ms);
             }
             Outcome::Failed { effect, took_ms } => self.apply(lane, effect, u64::from(took_ms), now_ms),
@@ -236,9 +269,17 @@ impl EndpointState {
     }
 
     fn alive(&self, lane: &Lane, now_ms: u64) {
-        self.breaker.success(now_ms);
-        lane.key.account.breaker.success(now_ms);
+        self.answered(&self.breaker, now_ms);
+        self.answered(&lane.key.account.breaker, now_ms);
+        lane.key.was_free();
         lane.alive();
+    }
+
+    /// An outage that is over says nothing of what follows.
+    fn answered(&self, breaker: &Breaker, now_ms: u64) {
+        if breaker.success(now_ms) {
+            self.success.forget();
+        }
     }
 
     fn measure(&self, ttft_ms: Option<u32>, tokens: u32, duration_ms: u32, now_ms: u64) {
@@ -248,7 +289,7 @@ impl EndpointState {
         let generating_ms = duration_ms.saturating_sub(ttft_ms.unwrap_or(0));
         if tokens >= MIN_SPEED_TOKENS {
             // Answers that come in one burst would be infinitely fast.
-            self.tokens_per_s.add(tokens as f32 * 1000.0 / generating_ms.max(1) as f32, now_ms);
+            self.ms_per_token.add(generating_ms.max(1) as f32 / tokens as f32, now_ms);
         }
     }
 
@@ -258,31 +299,56 @@ impl EndpointState {
             Effect::None | Effect::NeedsLargerContext => self.alive(lane, now_ms),
             Effect::LearnMissing(lacks) => {
                 self.alive(lane, now_ms);
-                self.learn_missing(lacks, now_ms);
+                self.lacks.refused(lacks, now_ms);
+            }
+            Effect::Flaw(lacks) => {
+                self.alive(lane, now_ms);
+                self.lacks.flawed(lacks, now_ms);
             }
             Effect::Cool { scope, for_ms, cause, guessed } => {
                 lane.cool(scope, for_ms, cause, guessed, now_ms)
             }
             Effect::Fail { scope, cause } => {
-                self.success.add(0.0, now_ms);
-                let breaker = if scope == Scope::Model { &self.breaker } else { &lane.key.account.breaker };
+                self.success.add_to(1.0, 0.0, now_ms);
+                let breaker = match cause {
+                    Cause::Misbehaving => &self.sense,
+                    Cause::Truncated => &self.streams,
+                    _ if scope == Scope::Model => &self.breaker,
+                    _ => &lane.key.account.breaker,
+                };
                 breaker.failure(cause, took_ms, now_ms);
+            }
+            Effect::DisableKey(Cause::QuotaSpent) => {
+                self.gone.store(true, Relaxed);
+                if lane.key.was_unpaid() {
+                    lane.key.disabled.extend(now_ms + KEY_DISABLED_MS, Cause::QuotaSpent);
+                }
             }
             Effect::DisableKey(cause) => lane.key.disabled.extend(now_ms + KEY_DISABLED_MS, cause),
             Effect::DropModel => self.gone.store(true, Relaxed),
         }
     }
 
-    fn learn_missing(&self, lacks: Capability, now_ms: u64) {
-        if self.missing_until.fetch_max(now_ms + MISSING_MS, Relaxed) <= now_ms {
-            self.missing.store(0, Relaxed);
-        }
-        self.missing.fetch_or(bit(lacks), Relaxed);
+    /// An answer has shown what these capabilities promise.
+    pub(super) fn shown(&self, capabilities: CapabilitySet) {
+        self.lacks.shown(capabilities);
     }
-}
 
-fn bit(c: Capability) -> u64 {
-    1 << c as u8
+    /// How long whoever tries it, after it had timed out, waits for its first token, or for the whole of an
+    /// answer of so many tokens: a few times the usual, and longer each time that proves too short, so that
+    /// what has become slower comes back too. `None` where nothing has timed out.
+    pub(super) fn patience_ms(&self, whole: Option<u32>, now_ms: u64) -> Option<u64> {
+        let timed_out = self.breaker.timed_out()?;
+        let usual = |worst: &Worst, unknown| worst.usual(now_ms).unwrap_or(unknown);
+        let (least, usual_ms) = match whole {
+            None => (LEAST_PATIENCE_MS, usual(&self.ttft_ms, 0.0)),
+            Some(tokens) => {
+                let generating_ms = tokens as f32 * usual(&self.ms_per_token, USUAL_MS_PER_TOKEN);
+                (LEAST_PATIENCE_WHOLE_MS, usual(&self.ttft_ms, 0.0) + generating_ms)
+            }
+        };
+        Some(((PATIENCE * usual_ms) as u64).max(least) << timed_out.min(MOST_DOUBLINGS))
+    }
 }
 
 #[cfg(test)]

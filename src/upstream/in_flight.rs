@@ -1,10 +1,10 @@
 //! A request under way at an endpoint.
 
 use super::breaker::Trial;
-use super::health::{EndpointState, Outcome};
+use super::health::{BREAKERS, EndpointState, Outcome};
 use super::lane::Lane;
 use super::quota::{Observed, Taken};
-use crate::catalog::{LimitScope, Secret};
+use crate::catalog::{CapabilitySet, LimitScope, Secret};
 use crate::routing::verdict::Scope;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,13 +17,13 @@ pub struct InFlight {
     lane: usize,
     taken: Taken,
     sent: bool,
-    pub(super) own: Option<Trial>,
-    pub(super) shared: Option<Trial>,
+    /// What it tries out.
+    pub(super) trials: [Option<Trial>; BREAKERS],
 }
 
 impl InFlight {
     pub(super) fn new(state: Arc<EndpointState>, lane: usize, taken: Taken) -> Self {
-        Self { state, lane, taken, sent: false, own: None, shared: None }
+        Self { state, lane, taken, sent: false, trials: Default::default() }
     }
 
     /// The endpoint's state.
@@ -57,6 +57,22 @@ impl InFlight {
         self.state.observe(self.lane, outcome, now_ms);
     }
 
+    /// Its answer has shown what these capabilities promise.
+    pub fn shown(&self, capabilities: CapabilitySet) {
+        self.state.shown(capabilities);
+    }
+
+    /// It finds out for everybody whether the endpoint is well again after failures.
+    pub fn is_trial(&self) -> bool {
+        self.trials.iter().any(Option::is_some)
+    }
+
+    /// How long to wait for an endpoint that has timed out and not answered since, milliseconds: for its first
+    /// token, or for a `whole` answer of about so many tokens. `None` where it may have its usual time.
+    pub fn patience_ms(&self, whole: Option<u32>, now_ms: u64) -> Option<u64> {
+        self.state.patience_ms(whole, now_ms)
+    }
+
     /// Learns what the provider says is left of its limits.
     pub fn limits(&self, observed: impl IntoIterator<Item = Observed>, now_ms: u64) {
         for observed in observed {
@@ -86,9 +102,7 @@ impl Drop for InFlight {
             self.correct(0, 0);
         }
         self.state.in_flight.fetch_sub(1, Relaxed);
-        let key = &self.lane().key;
-        key.leave();
-        self.own.iter().for_each(|trial| self.state.breaker.release(trial));
-        self.shared.iter().for_each(|trial| key.account.breaker.release(trial));
+        self.lane().key.leave();
+        self.state.release(self.lane(), &self.trials);
     }
 }

@@ -43,7 +43,11 @@ pub struct KeyState {
     pub(super) quota: Quota,
     in_flight: AtomicU32,
     max_concurrency: u32,
+    unpaid: AtomicU32,
 }
+
+/// So many models in a row that want money: it is the account that has none.
+const UNPAID_MODELS: u32 = 3;
 
 impl KeyState {
     pub(super) fn new(provider: &Provider, secret: Option<Secret>, account: Arc<AccountState>) -> Self {
@@ -55,6 +59,19 @@ impl KeyState {
             quota: Quota::new(&provider.quotas, LimitScope::Key, None),
             in_flight: AtomicU32::new(0),
             max_concurrency: provider.max_concurrency.unwrap_or(u32::MAX),
+            unpaid: AtomicU32::new(0),
+        }
+    }
+
+    /// A model wanted money. Whether that is about the account rather than the model.
+    pub(super) fn was_unpaid(&self) -> bool {
+        self.unpaid.fetch_add(1, Relaxed) + 1 >= UNPAID_MODELS
+    }
+
+    /// A model wanted none.
+    pub(super) fn was_free(&self) {
+        if self.unpaid.load(Relaxed) > 0 {
+            self.unpaid.store(0, Relaxed);
         }
     }
 

@@ -6,15 +6,18 @@
 //! call an ejected endpoint as a last resort ([`EndpointState::begin_regardless`]).
 
 mod breaker;
+mod budget;
 pub mod health;
 pub mod hints;
 mod in_flight;
 mod key;
+mod lacks;
 mod lane;
 mod measure;
 pub mod pool;
 mod quota;
 
+pub use budget::RetryBudget;
 pub use health::{EndpointState, Outcome};
 pub use in_flight::InFlight;
 pub use key::KeyState;

@@ -1,5 +1,6 @@
 //! The states of all endpoints by name, so that they outlive the catalogs that list them.
 
+use super::budget::RetryBudget;
 use super::health::EndpointState;
 use super::key::{AccountState, KeyState};
 use crate::catalog::{Endpoint, EndpointKey, Provider};
@@ -9,9 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// States kept for endpoints no catalog lists any more: a model that comes back finds its history.
 const MAX_UNLISTED: usize = 4096;
 
-/// Every endpoint's state, by key. Asked when a snapshot is built, never by a request.
+/// Every endpoint's state, by key, and what they may be asked again for in all. The states are looked up when a
+/// snapshot is built, never by a request.
 #[derive(Debug, Default)]
-pub struct Pool(Mutex<Inner>);
+pub struct Pool {
+    states: Mutex<Inner>,
+    retries: RetryBudget,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -26,11 +31,16 @@ impl Pool {
         Self::default()
     }
 
+    /// The retries that all requests may make together.
+    pub fn retries(&self) -> &RetryBudget {
+        &self.retries
+    }
+
     /// The state of `endpoint`, made at first sight. A provider whose keys were replaced starts
     /// afresh, and so do its endpoints.
     pub fn state(&self, endpoint: &Endpoint) -> Arc<EndpointState> {
         // A poisoned map is whole: nothing in here panics half-way through a change.
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         let keys = inner.keys(&endpoint.provider);
         if let Some(state) = inner.endpoints.get(&endpoint.key)
             && state.is_called_with(&keys)
@@ -131,6 +141,21 @@ mod tests {
     }
 
     #[test]
+    fn a_model_that_wants_money_is_out_and_the_key_only_when_all_do() {
+        let pool = Pool::new();
+        let models = ["m", "n", "o", "p", "q"].map(|id| pool.state(&endpoint("a", "k", id)));
+        let unpaid = Effect::DisableKey(Cause::QuotaSpent);
+        models[..2].iter().for_each(|state| fail(state, unpaid));
+        assert!(cooled(&models[0]) && !cooled(&models[4]));
+        models[4].observe(0, Outcome::Alive, T);
+        models[2..4].iter().for_each(|state| fail(state, unpaid));
+        assert!(!cooled(&models[4]), "it was free in between");
+        models.iter().for_each(|state| state.relisted());
+        fail(&models[0], unpaid);
+        assert_eq!(models[4].condition(0, T).availability, Availability::Disabled(Cause::QuotaSpent));
+    }
+
+    #[test]
     fn an_unreachable_host_rests_every_model_there() {
         let pool = Pool::new();
         let [m, n] = ["m", "n"].map(|id| pool.state(&endpoint("a", "k", id)));
@@ -148,7 +173,7 @@ mod tests {
         for i in 0..MAX_UNLISTED * 2 {
             pool.state(&endpoint("a", "k", &i.to_string()));
         }
-        assert!(pool.0.lock().expect("unpoisoned").endpoints.len() <= MAX_UNLISTED);
+        assert!(pool.states.lock().expect("unpoisoned").endpoints.len() <= MAX_UNLISTED);
         assert!(Arc::ptr_eq(&kept, &pool.state(&endpoint("a", "k", "kept"))));
     }
 }

@@ -104,6 +104,7 @@ pub struct Setup {
     env: Vec<(String, String)>,
     files: Vec<(String, String)>,
     ranked: u32,
+    each: String,
     accounts: Option<String>,
     limits: String,
 }
@@ -158,6 +159,7 @@ impl Setup {
         let _ = writeln!(out, "[[provider]]\nslug = {slug:?}\nname = \"{} Inc\"", slug.to_uppercase());
         let _ = writeln!(out, "base_url = \"{scheme}://{host}:{}/prefix/v1\"", addr.port());
         let _ = writeln!(out, "key = \"sk-{slug}-secret\"\nlist = {list:?}");
+        out.push_str(&self.each);
         if provider.h2c {
             let _ = writeln!(out, "h2c = true");
         }
@@ -171,6 +173,13 @@ impl Setup {
     pub fn timeouts(mut self, lines: &str) -> Self {
         self.timeouts.push_str(lines);
         self.timeouts.push('\n');
+        self
+    }
+
+    /// More keys of every provider named from now on.
+    pub fn each(mut self, lines: &str) -> Self {
+        self.each.push_str(lines);
+        self.each.push('\n');
         self
     }
 

@@ -16,6 +16,7 @@ mod script;
 
 mod accounts;
 mod admin;
+mod broken;
 mod canary;
 mod capped;
 mod cli_accounts;
@@ -36,7 +37,9 @@ mod midway;
 mod pace;
 mod paying;
 mod pool;
+mod queue;
 mod routing;
 mod scripted;
 mod secure;
+mod storm;
 mod streaming;

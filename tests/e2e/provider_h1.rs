@@ -34,7 +34,7 @@ pub async fn serve<S: Socket>(stream: S, connection: usize, shared: &Shared) -> 
         if !script.is_early() {
             seen.body = conn.body(&seen.headers).await?;
         }
-        let stream = wants_stream(&seen.body);
+        let (stream, script) = (wants_stream(&seen.body), script.for_body(&seen.body));
         shared.record(seen);
         match script.resolve(stream) {
             Some(reply) => {

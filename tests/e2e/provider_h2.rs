@@ -56,7 +56,7 @@ async fn one(
         recv.flow_control().release_capacity(data.len()).ok()?;
         seen.body.extend_from_slice(&data);
     }
-    let stream = wants_stream(&seen.body);
+    let (stream, script) = (wants_stream(&seen.body), script.for_body(&seen.body));
     shared.record(seen);
     let played = match script.resolve(stream) {
         Some(reply) => play(&reply, &mut respond, &cut).await,

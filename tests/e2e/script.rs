@@ -51,6 +51,8 @@ pub enum Script {
     Answer(String),
     /// The first for a request that wants a stream, the second for one that does not.
     Either(Box<Script>, Box<Script>),
+    /// What this makes of the request's body.
+    Asked(Arc<dyn Fn(&Value) -> Script + Send + Sync>),
     /// These steps after this head.
     Reply(Reply),
     /// Reads the request and never answers.
@@ -78,6 +80,19 @@ impl Script {
     /// One script for streams, another for whole answers.
     pub fn either(streamed: Script, whole: Script) -> Self {
         Self::Either(Box::new(streamed), Box::new(whole))
+    }
+
+    /// A script that depends on the request.
+    pub fn asked(choose: impl Fn(&Value) -> Script + Send + Sync + 'static) -> Self {
+        Self::Asked(Arc::new(choose))
+    }
+
+    /// The script for a request with this body.
+    pub fn for_body(self, body: &[u8]) -> Self {
+        match self {
+            Self::Asked(choose) => choose(&serde_json::from_slice(body).expect("the proxy sends JSON")),
+            script => script,
+        }
     }
 
     /// A JSON body with this status.
@@ -188,7 +203,7 @@ impl Script {
             Self::Answer(text) => Self::json(200, completion(text)).resolve(stream),
             Self::Either(streamed, whole) => if stream { streamed } else { whole }.resolve(stream),
             Self::Reply(reply) => Some(reply.clone()),
-            Self::Silent | Self::HangUp => None,
+            Self::Silent | Self::HangUp | Self::Asked(_) => None,
         }
     }
 

@@ -32,6 +32,8 @@ pub struct ApiError {
     pub openrouter_metadata: Option<Value>,
     /// When to try again, in seconds from now.
     pub retry_after_s: Option<u32>,
+    /// How long the request waited for a place before it was refused, milliseconds.
+    pub queued_ms: Option<u64>,
     /// Overrules whether clients should try again.
     pub retryable: Option<bool>,
     /// The methods the path takes, for [`ErrorKind::MethodNotAllowed`].
@@ -60,6 +62,7 @@ impl ApiError {
             availability: None,
             openrouter_metadata: None,
             retry_after_s: None,
+            queued_ms: None,
             retryable: None,
             allow: None,
         }
@@ -119,6 +122,9 @@ impl ApiError {
         }
         if let Some(seconds) = self.retry_after_s {
             headers.push(("retry-after", seconds.to_string()));
+        }
+        if let Some(waited) = self.queued_ms {
+            headers.push(("x-freeway-queue-ms", waited.to_string()));
         }
         let never = (self.kind.row().retry == Retry::Never).then_some(false);
         if let Some(retry) = self.retryable.or(never) {

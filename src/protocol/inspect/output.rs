@@ -1,6 +1,6 @@
 //! What the answer must look like: format, modalities, reasoning.
 
-use super::super::facts::Effort;
+use super::super::facts::{Effort, Json, Span};
 use super::Invalid;
 use super::draft::Draft;
 use super::scan::{Cursor, Kind};
@@ -26,24 +26,30 @@ pub(super) struct Reasoning {
 impl<'a> Draft<'a> {
     pub(super) fn response_format(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Invalid> {
         let mut kind = None;
-        let mut schema_bytes = None;
+        let mut schema = None;
         cursor.fields(|cursor, field| {
             match field {
                 "type" if kind.is_some() => return Err(Invalid::value("is given twice")),
                 "type" => kind = cursor.text_or_null()?.map(|kind| cursor.name(kind)),
-                "json_schema" => schema_bytes = json_schema(cursor)?,
+                "json_schema" => schema = json_schema(cursor)?,
                 _ => drop(cursor.skip()?),
             }
             Ok(())
         })?;
         match kind.as_deref() {
             None | Some("text") => {}
-            Some("json_object") => self.hard(Capability::ResponseFormat),
+            Some("json_object") => {
+                self.hard(Capability::ResponseFormat);
+                self.facts.expected.json = Some(Json::Any);
+            }
             Some("json_schema") => {
-                let bytes = schema_bytes.ok_or_else(|| Invalid::missing("json_schema"))?;
+                let schema = schema.ok_or_else(|| Invalid::missing("json_schema"))?;
+                let bytes = schema.len();
                 self.hard(Capability::ResponseFormat);
                 self.hard(Capability::StructuredOutputs);
                 self.facts.features.schema_bytes = bytes as u32;
+                self.facts.expected.json =
+                    Some(if schema.is_empty() { Json::Any } else { Json::Schema(schema) });
                 self.estimate.json(bytes);
             }
             Some("grammar" | "python") => self.hard(Capability::Grammar),
@@ -110,14 +116,14 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Size of the schema in bytes; `None` for null.
-fn json_schema(cursor: &mut Cursor<'_>) -> Result<Option<usize>, Invalid> {
-    let mut bytes = 0;
+/// Where the schema is, empty where there is none; `None` for null.
+fn json_schema(cursor: &mut Cursor<'_>) -> Result<Option<Span>, Invalid> {
+    let mut schema = Span::default();
     let given = cursor.fields(|cursor, field| {
         match field {
             "name" => drop(cursor.name_or_null(MAX_SCHEMA_NAME)?),
             "schema" => match cursor.kind()? {
-                Kind::Object | Kind::Null | Kind::Bool => bytes = cursor.skip()?.len(),
+                Kind::Object | Kind::Null | Kind::Bool => schema = cursor.skip()?,
                 _ => return Err(Invalid::value("must be a JSON schema")),
             },
             "strict" => drop(cursor.bool_or_null()?),
@@ -125,7 +131,7 @@ fn json_schema(cursor: &mut Cursor<'_>) -> Result<Option<usize>, Invalid> {
         }
         Ok(())
     })?;
-    Ok(given.then_some(bytes))
+    Ok(given.then_some(schema))
 }
 
 fn effort(cursor: &mut Cursor<'_>) -> Result<Option<Effort>, Invalid> {

@@ -20,6 +20,8 @@ pub(super) struct ToolUse {
     chosen_by: Field,
     /// Some tool is not the client's to run, as in `openrouter:web_search`.
     server: bool,
+    /// Some tool is no function.
+    other: bool,
 }
 
 #[derive(Default, PartialEq)]
@@ -81,8 +83,13 @@ impl<'a> Draft<'a> {
             Choice::Some | Choice::Forced(_) if !offered => {
                 return Err(Invalid::value("needs `tools`").under(self.tools.chosen_by.name()));
             }
-            Choice::Some => self.hard(Capability::ToolChoice),
+            Choice::Some => {
+                self.hard(Capability::ToolChoice);
+                self.facts.expected.must_call = true;
+            }
             Choice::Forced(name) => {
+                self.facts.expected.must_call = true;
+                self.facts.expected.forced = Some(name.span);
                 let name = cursor.name(name);
                 if !self.tools.names.iter().any(|&offered| cursor.name(offered) == name) {
                     let fault = Invalid::value("names a function that is not in `tools`");
@@ -91,6 +98,8 @@ impl<'a> Draft<'a> {
                 self.hard(Capability::ToolChoice);
             }
         }
+        self.facts.expected.functions = self.tools.names.iter().map(|name| name.span).collect();
+        self.facts.expected.other_tools = self.tools.other;
         if self.facts.features.tool_history {
             self.hard(Capability::Tools);
         }
@@ -141,9 +150,14 @@ impl<'a> Draft<'a> {
         match kind.as_deref() {
             None => Err(Invalid::missing("type")),
             Some("function") if !has_function => Err(Invalid::missing("function")),
-            Some("function" | "custom") => Ok(()),
+            Some("function") => Ok(()),
+            Some("custom") => {
+                self.tools.other = true;
+                Ok(())
+            }
             Some(_) => {
                 self.tools.server = true;
+                self.tools.other = true;
                 Ok(())
             }
         }

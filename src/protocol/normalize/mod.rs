@@ -20,13 +20,16 @@ mod object;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod watch;
 mod write;
 
 pub use bill::Bill;
 pub use fault::{Fault, UpstreamError};
+pub use watch::Shown;
 
 use super::Dialect;
 use super::errors::ApiError;
+use super::facts::Expected;
 use super::sse::{Decoder, Frame, TooLong};
 use crate::metering::Meter;
 use event::{Event, RawChoice};
@@ -37,6 +40,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::sync::Arc;
 use turn::{Choice, Turn};
+use watch::Watched;
 
 /// The longest event of a stream, in bytes: generated images come as one.
 pub const MAX_EVENT: usize = 16 << 20;
@@ -104,6 +108,7 @@ struct Answer {
     choices: Vec<Choice>,
     meter: Meter,
     gathered: Option<Box<Gathered>>,
+    watched: Option<Box<Watched>>,
     /// The end of a stream, from the chunk on that finishes its last choice, where it is kept back.
     end: Option<Vec<u8>>,
     committed: bool,
@@ -124,6 +129,7 @@ impl Reply {
             choices: Vec::new(),
             meter: Meter::default(),
             gathered,
+            watched: None,
             end: None,
             committed: false,
             complete: false,
@@ -135,6 +141,18 @@ impl Reply {
     /// Keeps the end of a stream back until [`Reply::finish`]: whoever has it takes the answer for whole.
     pub fn keep_end_back(&mut self) {
         self.answer.end.get_or_insert_default();
+    }
+
+    /// Keeps what is needed to judge the answer, up to a bound; see [`Reply::shown`].
+    pub fn watch(&mut self) {
+        self.answer.watched = Some(Box::default());
+    }
+
+    /// What the complete answer to the request in `body` has shown of its model. Nothing, unless it was
+    /// [watched](Reply::watch).
+    pub fn shown(&self, expected: &Expected, body: &[u8]) -> Shown {
+        let Answer { watched, choices, .. } = &self.answer;
+        watched.as_ref().map(|watched| watched.shown(choices, expected, body)).unwrap_or_default()
     }
 
     /// Takes the next piece of a `text/event-stream` answer, cut anywhere.
@@ -312,11 +330,21 @@ impl Answer {
             return Err(Fault::FinishedWithError);
         }
         turns.retain(Turn::says_something);
-        self.committed |= turns.iter().any(Turn::is_meaningful);
+        if !self.committed && turns.iter().any(Turn::is_meaningful) {
+            self.committed = true;
+            let held = |(at, choice): (usize, &Choice)| {
+                choice.held_end(at).filter(|_| turns.iter().all(|turn| turn.at != at))
+            };
+            let held: Vec<_> = self.choices.iter().enumerate().filter_map(held).collect();
+            turns.extend(held);
+        }
         if !self.committed || turns.is_empty() {
             return Ok(());
         }
         turns.iter().for_each(|turn| turn.measure(&mut self.meter));
+        if let Some(watched) = &mut self.watched {
+            watched.add(&turns);
+        }
         self.put(&rest, &turns, out)
     }
 

@@ -249,6 +249,31 @@ fn failures_before_the_first_token_leave_no_trace() {
 }
 
 #[test]
+fn an_answer_that_stops_before_it_has_said_anything_is_empty() {
+    let role = r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#;
+    check_fault(&[role, STOP, "[DONE]"], &Fault::Empty, 0);
+    check_fault(&[role, STOP], &Fault::Empty, 0);
+    let whole = |finish: &str| {
+        let body = format!(r#"{{"choices":[{{"message":{{"content":""}},"finish_reason":"{finish}"}}]}}"#);
+        run_json(WHOLE, &body).0
+    };
+    assert_eq!(whole("stop"), Err(Fault::Empty));
+    assert_eq!(whole("length"), Ok(Progress::Finished), "reasoning nobody sees may have used all of it up");
+    assert_eq!(whole("content_filter"), Ok(Progress::Finished));
+}
+
+#[test]
+fn of_several_choices_one_may_stop_before_it_has_said_anything() {
+    let second = r#"{"choices":[{"index":1,"delta":{"content":"Ho"}}]}"#;
+    let stop = r#"{"choices":[{"index":1,"delta":{},"finish_reason":"stop"}]}"#;
+    let (result, out) = run(OPENAI, &events(&[STOP, second, stop, "[DONE]"]));
+    assert_eq!(result, Ok(()));
+    assert_eq!(out.matches(r#""finish_reason":"stop""#).count(), 2, "{out}");
+    let (_, body) = run(WHOLE, &events(&[STOP, second, stop, "[DONE]"]));
+    assert_eq!(body.matches(r#""finish_reason":"stop""#).count(), 2, "{body}");
+}
+
+#[test]
 fn an_error_is_recognised_in_every_shape() {
     let whole = |error| (error, error);
     for (event, error) in [

@@ -88,6 +88,13 @@ impl Choice {
         self.finish = self.finish.or(Some(self.called(finish)));
     }
 
+    /// What ends it, where that came before the answer had begun.
+    pub(super) fn held_end(&self, at: usize) -> Option<Turn<'static>> {
+        let finish = self.finish.filter(|_| !self.begun)?;
+        let (delta, rest, calls) = Default::default();
+        Some(Turn { at, delta, calls, rest, finish: Some(finish) })
+    }
+
     fn finished(&mut self, reason: &str, native: Option<&str>) -> Option<Finish> {
         let finish = Finish::parse(reason)?;
         if self.finish.is_some() {
@@ -107,7 +114,8 @@ impl Choice {
 }
 
 impl Turn<'_> {
-    /// It holds a token, or ends the choice: from here on the answer counts as begun.
+    /// It holds a token, or ends the choice for a reason that explains why there is none: from here on the answer
+    /// counts as begun. An answer that just stops is empty.
     pub(super) fn is_meaningful(&self) -> bool {
         const TOKENS: [&str; 8] = [
             "content",
@@ -120,12 +128,14 @@ impl Turn<'_> {
             "images",
         ];
         let has_token = || self.delta.iter().any(|(key, v)| TOKENS.contains(&key) && says_something(v));
-        self.finish.is_some() || !self.calls.is_empty() || has_token()
+        let explained = matches!(self.finish, Some(Finish::Length | Finish::ContentFilter | Finish::Error));
+        explained || !self.calls.is_empty() || has_token()
     }
 
     /// It is worth sending once the answer has begun.
     pub(super) fn says_something(&self) -> bool {
         self.is_meaningful()
+            || self.finish.is_some()
             || self.delta.iter().any(|(_, value)| says_something(value))
             || self.rest.get("logprobs").is_some_and(says_something)
     }

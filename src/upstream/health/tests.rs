@@ -1,5 +1,5 @@
 use super::*;
-use crate::catalog::{Endpoint, Model, Provider};
+use crate::catalog::{Capability, Endpoint, Model, Provider};
 use crate::upstream::Pool;
 
 const T: u64 = 1_787_400_000_000;
@@ -105,15 +105,118 @@ fn after_its_rest_one_request_tries_and_its_success_reopens() {
 }
 
 #[test]
-fn a_failed_trial_doubles_the_rest_and_a_lost_one_frees_its_place() {
+fn a_failed_trial_prolongs_the_rest_and_a_lost_one_frees_its_place() {
     let state = state();
     fail(&state, error(Cause::Timeout), T);
     let later = T + wait(&state, T);
     drop(state.begin(0, later).expect("half-open"));
     let trial = state.begin(0, later).expect("free again");
+    assert!(trial.is_trial());
     fail(&state, error(Cause::Timeout), later);
     drop(trial);
-    assert_eq!(wait(&state, later), 60_000);
+    assert_eq!(wait(&state, later), 45_000);
+}
+
+/// Asks once a second, all attempts failing in one way until `recovered`; when it first answers again.
+fn first_answer_after(recovered: u64, cause: Cause) -> u64 {
+    let state = state();
+    (0..)
+        .map(|i| T + i * 1_000)
+        .find(|&now| {
+            let Ok(guard) = state.begin(0, now) else { return false };
+            let well = now >= recovered;
+            let answered = Outcome::Success { ttft_ms: Some(200), tokens: 20, duration_ms: 400 };
+            let failed = Outcome::Failed { effect: error(cause), took_ms: 0 };
+            guard.observe(if well { answered } else { failed }, now);
+            well
+        })
+        .expect("it comes back")
+}
+
+#[test]
+fn after_a_bad_hour_a_healthy_endpoint_is_back_within_a_minute() {
+    for cause in [Cause::Connect, Cause::Timeout, Cause::ServerError, Cause::Overloaded] {
+        for more in (0..60_000).step_by(7_000) {
+            let recovered = T + 3_600_000 + more;
+            let late = first_answer_after(recovered, cause) - recovered;
+            assert!(late < 60_000, "{cause:?}: {late} ms");
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_that_fails_now_and_then_under_load_stays() {
+    let state = state();
+    for i in 0..3_600 {
+        let now = T + i * 1_000;
+        let held: Vec<_> = (0..4).map(|_| state.begin(0, now).expect("open")).collect();
+        let ok = Outcome::Success { ttft_ms: Some(300), tokens: 50, duration_ms: 900 };
+        held[..3].iter().for_each(|guard| guard.observe(ok, now + 900));
+        let cause = [Cause::ServerError, Cause::Misbehaving, Cause::Truncated][i as usize % 3];
+        held[3].observe(Outcome::Failed { effect: error(cause), took_ms: 950 }, now + 950);
+    }
+}
+
+#[test]
+fn streams_that_break_off_eject_although_each_had_begun_well() {
+    let state = state();
+    state.observe(0, Outcome::Success { ttft_ms: Some(200), tokens: 20, duration_ms: 400 }, T);
+    let mut now = T + 1_000;
+    for expect in [1_000, 2_000, 300_000] {
+        let guard = state.begin(0, now).expect("open");
+        guard.observe(Outcome::Alive, now + 300);
+        guard.observe(Outcome::Failed { effect: error(Cause::Truncated), took_ms: 500 }, now + 500);
+        drop(guard);
+        assert_eq!(wait(&state, now + 500), expect);
+        now += 500 + expect;
+        if expect < 10_000 {
+            let whole = Outcome::Success { ttft_ms: None, tokens: 20, duration_ms: 100 };
+            state.observe(0, whole, now);
+            assert!(state.begin(0, now).expect("open").is_trial(), "a whole body says nothing of streams");
+        }
+    }
+    let whole = Outcome::Success { ttft_ms: Some(200), tokens: 20, duration_ms: 400 };
+    state.observe(0, whole, now);
+    assert!(!state.begin(0, now).expect("open").is_trial());
+}
+
+#[test]
+fn empty_answers_eject_although_the_host_is_alive() {
+    let state = state();
+    let mut now = T;
+    for expect in [1_000, 2_000, 30_000, 300_000] {
+        state.observe(0, Outcome::Alive, now);
+        fail(&state, error(Cause::Misbehaving), now + 100);
+        assert_eq!(wait(&state, now + 100), expect);
+        now += 100 + expect;
+    }
+}
+
+#[test]
+fn a_trial_after_a_timeout_is_given_a_few_times_the_usual_time() {
+    let state = state();
+    assert_eq!(state.begin(0, T).expect("open").patience_ms(None, T), None);
+    let usual = Outcome::Success { ttft_ms: Some(2_000), tokens: 100, duration_ms: 4_000 };
+    state.observe(0, usual, T);
+    let mut now = T + 3_600_000;
+    fail(&state, error(Cause::Timeout), now);
+    let patience = |whole, now| state.begin_regardless(0, now).expect("regardless").patience_ms(whole, now);
+    assert_eq!((patience(None, now), patience(Some(500), now)), (Some(8_000), Some(48_000)));
+    for expect in [16_000, 32_000, 32_000] {
+        now += wait(&state, now);
+        fail(&state, error(Cause::Timeout), now);
+        assert_eq!(patience(None, now), Some(expect), "longer each time it was too short");
+    }
+    state.observe(0, Outcome::Alive, now);
+    assert_eq!(patience(None, now), None);
+}
+
+#[test]
+fn a_trial_of_an_endpoint_never_measured_is_given_three_seconds() {
+    let state = state();
+    fail(&state, error(Cause::Timeout), T);
+    let guard = state.begin_regardless(0, T).expect("regardless");
+    assert_eq!((guard.patience_ms(None, T), guard.patience_ms(Some(10), T)), (Some(3_000), Some(10_000)));
 }
 
 #[test]
@@ -154,17 +257,16 @@ fn a_vanished_model_is_out_until_it_is_listed_again() {
 }
 
 #[test]
-fn a_learnt_lack_expires() {
+fn a_lack_is_learned_from_a_refusal_or_from_answers_and_leaves_it_well_otherwise() {
     let state = state();
     fail(&state, Effect::LearnMissing(Capability::ImageInput), T);
-    fail(&state, Effect::LearnMissing(Capability::Tools), T + 1);
+    (0..3).for_each(|_| fail(&state, Effect::Flaw(Capability::Tools), T));
     let both = CapabilitySet::EMPTY.with(Capability::ImageInput).with(Capability::Tools);
-    assert_eq!(state.missing(T + 2), both);
-    let later = T + 1 + MISSING_MS;
-    assert_eq!(state.missing(later), CapabilitySet::EMPTY);
-    fail(&state, Effect::LearnMissing(Capability::Seed), later);
-    assert_eq!(state.missing(later), CapabilitySet::EMPTY.with(Capability::Seed));
-    assert!(state.begin(0, later).is_ok(), "it is well otherwise");
+    assert_eq!(state.missing(T), both);
+    let guard = state.begin(0, T).expect("it is well otherwise");
+    assert!(!guard.is_trial());
+    guard.shown(both);
+    assert_eq!(state.missing(T), CapabilitySet::EMPTY);
 }
 
 #[test]
@@ -172,9 +274,9 @@ fn speed_is_measured_without_the_wait_for_the_first_token() {
     let state = state();
     state.observe(0, Outcome::Success { ttft_ms: Some(500), tokens: 100, duration_ms: 1_500 }, T);
     let c = state.condition(0, T);
-    assert_eq!((c.ttft_ms, c.tokens_per_s), (500.0, 100.0));
+    assert_eq!((c.ttft_ms, c.tokens_per_s.round()), (500.0, 100.0));
     state.observe(0, Outcome::Success { ttft_ms: None, tokens: 2, duration_ms: 1 }, T);
-    assert_eq!(state.condition(0, T).tokens_per_s, 100.0, "two tokens say nothing");
+    assert_eq!(state.condition(0, T).tokens_per_s.round(), 100.0, "two tokens say nothing");
 }
 
 #[test]
@@ -183,6 +285,6 @@ fn old_measurements_and_old_failures_are_forgotten() {
     state.observe(0, Outcome::Success { ttft_ms: Some(500), tokens: 100, duration_ms: 1_500 }, T);
     (0..20).for_each(|_| fail(&state, error(Cause::ServerError), T));
     assert!(state.condition(0, T).success < 0.1);
-    let later = state.condition(0, T + u64::from(STALE_S) * 1000);
+    let later = state.condition(0, T + (STALE_S as u64 + 1) * 1000);
     assert!(later.success > 0.9 && later.ttft_ms == 0.0 && later.tokens_per_s == 0.0, "{later:?}");
 }

@@ -6,7 +6,7 @@
 
 mod calendar;
 mod meter;
-mod sliding;
+pub(super) mod sliding;
 
 use crate::catalog::{Limit, LimitScope, Midnight, Period, Quotas, Unit, Window};
 use crate::routing::condition::Cause;

@@ -1,0 +1,187 @@
+//! The overlay of provider profiles: the built-in ones, what the file changes of them, and the operator's own.
+
+use super::ConfiguredProvider;
+use crate::catalog::{BUILT_IN, CapabilitySet, Endpoint, Model, ProviderProfile, Secret};
+use serde::Deserialize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use toml::{Table, Value};
+
+/// The field, and what is wrong with it.
+type Problem = (String, String);
+
+/// A model of the operator's own provider, written down instead of listed by it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StaticModel {
+    id: String,
+    upstream_model: Option<String>,
+    name: Option<String>,
+    context_tokens: Option<u32>,
+    max_output_tokens: Option<u32>,
+    #[serde(default)]
+    capabilities: CapabilitySet,
+    quality: Option<f32>,
+    tokens_per_s: Option<f32>,
+}
+
+/// The providers in use: built-in ones whose key is in the environment, and those of the file,
+/// which may also change a built-in one by its slug.
+pub(super) fn in_use(
+    own: &[Table],
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<ConfiguredProvider>, Problem> {
+    let built_in: Table = toml::from_str(BUILT_IN).expect("a unit test reads the built-in profiles");
+    let mut tables: Vec<(Table, bool)> = match built_in.get("provider") {
+        Some(Value::Array(rows)) => {
+            rows.iter().filter_map(Value::as_table).map(|t| (t.clone(), false)).collect()
+        }
+        _ => Vec::new(),
+    };
+    for (position, table) in own.iter().enumerate() {
+        let slug = table.get("slug").and_then(Value::as_str);
+        let slug = slug.ok_or_else(|| (format!("provider[{position}].slug"), "is missing".to_owned()))?;
+        match tables.iter_mut().find(|(t, _)| t.get("slug").and_then(Value::as_str) == Some(slug)) {
+            Some((known, named)) => {
+                known.extend(table.clone());
+                *named = true;
+            }
+            None => tables.push((table.clone(), true)),
+        }
+    }
+    let mut used = Vec::new();
+    for (table, named) in tables {
+        used.extend(provider(table, named, env)?);
+    }
+    Ok(used)
+}
+
+fn provider(
+    mut table: Table,
+    named: bool,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<ConfiguredProvider>, Problem> {
+    let slug = table.get("slug").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let problem = |e: &dyn std::fmt::Display| (format!("provider `{slug}`"), e.to_string());
+    let key = take_string(&mut table, "key").map_err(|e| problem(&e))?;
+    let ca_file = take_string(&mut table, "ca_file").map_err(|e| problem(&e))?.map(PathBuf::from);
+    let listed = shorthand_list(&mut table);
+    let models = static_models(&mut table).map_err(|e| problem(&e))?;
+    let profile: ProviderProfile =
+        Value::Table(table).try_into().map_err(|e: toml::de::Error| problem(&e.message()))?;
+    let keys = keys(&key.or_else(|| profile.key_env.as_deref().and_then(env)).unwrap_or_default());
+    // A server of one's own needs no key, but has to be named.
+    if !named && (keys.is_empty() || profile.local) {
+        return Ok(None);
+    }
+    let provider = Arc::new(profile.provider(keys, None, env).map_err(|e| problem(&e))?);
+    let list_url = match listed {
+        true => Some(profile.list_url(&provider.base, env).map_err(|e| problem(&e))?),
+        false => None,
+    };
+    let endpoint = |m: StaticModel| {
+        let upstream = m.upstream_model.clone().unwrap_or_else(|| m.id.clone());
+        Endpoint::new(Arc::clone(&provider), m.into(), upstream)
+    };
+    let models = models.into_iter().map(endpoint).collect();
+    Ok(Some(ConfiguredProvider { models, rules: profile.list_rules(), list_url, ca_file, provider }))
+}
+
+/// Several keys stand with commas between them.
+fn keys(written: &str) -> Vec<Secret> {
+    written.split(',').filter_map(Secret::new).collect()
+}
+
+/// `list = "none"` is no list; `list = "groq"` is short for its dialect.
+fn shorthand_list(table: &mut Table) -> bool {
+    match table.get("list") {
+        Some(Value::String(dialect)) if dialect == "none" => {
+            table.remove("list");
+            false
+        }
+        Some(Value::String(dialect)) => {
+            let long = Table::from_iter([("dialect".to_owned(), Value::String(dialect.clone()))]);
+            table.insert("list".to_owned(), Value::Table(long));
+            true
+        }
+        _ => true,
+    }
+}
+
+fn take_string(table: &mut Table, key: &str) -> Result<Option<String>, String> {
+    match table.remove(key) {
+        None => Ok(None),
+        Some(Value::String(value)) => Ok(Some(value)),
+        Some(_) => Err(format!("`{key}` must be a string")),
+    }
+}
+
+/// `[[provider.model]]` tables with an `id` are models; those with a `match` are rules and stay.
+fn static_models(table: &mut Table) -> Result<Vec<StaticModel>, String> {
+    let Some(Value::Array(rows)) = table.get_mut("model") else { return Ok(Vec::new()) };
+    let (models, rules) = std::mem::take(rows).into_iter().partition(|row| row.get("id").is_some());
+    *rows = rules;
+    let models: Vec<Value> = models;
+    models.into_iter().map(|m| m.try_into().map_err(|e: toml::de::Error| e.message().to_owned())).collect()
+}
+
+impl From<StaticModel> for Model {
+    fn from(m: StaticModel) -> Self {
+        Self {
+            name: m.name.unwrap_or_else(|| m.id.clone()),
+            id: m.id,
+            context_tokens: m.context_tokens,
+            max_output_tokens: m.max_output_tokens,
+            capabilities: m.capabilities,
+            quality: m.quality.unwrap_or_default(),
+            tokens_per_s: m.tokens_per_s,
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file;
+    use super::super::{Config, Overrides};
+
+    fn load(text: &str, env: &[(&str, &str)]) -> Result<Config, String> {
+        let env = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        let file = file::parse("freeway.toml", text).map_err(|e| e.to_string())?;
+        file.validate("freeway.toml", &Overrides::default(), &env).map_err(|e| e.to_string())
+    }
+
+    fn slugs(config: &Config) -> Vec<&str> {
+        config.providers.iter().map(|p| p.provider.slug.as_str()).collect()
+    }
+
+    #[test]
+    fn a_key_in_the_environment_brings_its_provider_in() {
+        let config = load("", &[("GROQ_API_KEY", "k"), ("MISTRAL_API_KEY", " ")]).expect("valid");
+        assert_eq!(slugs(&config), ["groq"]);
+        assert!(config.simulated.is_none(), "never mixed with real models unless asked");
+    }
+
+    #[test]
+    fn local_servers_are_found_when_named() {
+        let config = load("[[provider]]\nslug = \"ollama\"", &[]).expect("valid");
+        assert_eq!(slugs(&config), ["ollama"]);
+    }
+
+    #[test]
+    fn a_built_in_profile_can_be_changed_by_its_slug() {
+        let text = "[[provider]]\nslug = \"groq\"\nbase_url = \"http://127.0.0.1:9/v1\"\nkey = \"k\"";
+        let config = load(text, &[]).expect("valid");
+        assert_eq!(config.providers[0].provider.base.to_string(), "http://127.0.0.1:9/v1");
+        assert_eq!(config.providers[0].provider.name, "Groq");
+    }
+
+    #[test]
+    fn a_provider_of_ones_own_may_write_its_models_down() {
+        let text = "[[provider]]\nslug = \"a\"\nbase_url = \"http://127.0.0.1:9/v1\"\nlist = \"none\"\n\
+                    [[provider.model]]\nid = \"a/m\"\nupstream_model = \"m\"\ncapabilities = [\"tools\"]";
+        let config = load(text, &[]).expect("valid");
+        assert!(config.providers[0].list_url.is_none());
+        assert_eq!(&*config.providers[0].models[0].key, "a/a/m");
+    }
+}

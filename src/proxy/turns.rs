@@ -1,0 +1,134 @@
+//! Those that wait for a place, and the pass that gives it to them by turns.
+
+use super::gateway::Gateway;
+use crate::limits::Key;
+use crate::protocol::facts::RequestFacts;
+use crate::queue::{Bounds, Queue, Turn};
+use crate::routing::{Classification, NoRoute};
+use crate::snapshot::{Ask, Begun, Snapshot};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+
+/// A place that should come free within this may come free at any moment: how long a request under way
+/// still takes is a guess.
+const ANY_MOMENT_MS: u64 = 1_000;
+
+/// Requests that wait for a place, by whoever pays for them, else by address.
+pub(crate) struct Waiting {
+    pub(super) queue: Queue<Key, Waiter>,
+    kicked: Notify,
+}
+
+/// One of them.
+pub(super) struct Waiter {
+    pub(super) facts: Box<RequestFacts>,
+    pub(super) classification: Classification,
+    /// When it has waited long enough, Unix ms.
+    pub(super) deadline_ms: u64,
+    /// Where it is called; none once it was.
+    pub(super) called: Option<oneshot::Sender<Called>>,
+}
+
+/// What ends its waiting: a place, or word that none will come in time, with what it had brought.
+pub(super) type Called = Result<Placed, Box<RequestFacts>>;
+
+/// A request and its place.
+pub(super) struct Placed {
+    pub(super) facts: Box<RequestFacts>,
+    pub(super) begun: Begun,
+    /// What the place was chosen from.
+    pub(super) snapshot: Arc<Snapshot>,
+}
+
+impl Waiting {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self { queue: Queue::new(bounds), kicked: Notify::new() }
+    }
+
+    /// Something may have become free, or somebody has come. One load where nobody waits.
+    pub(super) fn kick(&self) {
+        if !self.queue.is_empty() {
+            self.kicked.notify_one();
+        }
+    }
+
+    /// Waits until there is reason to pass turns.
+    pub(crate) async fn kicked(&self) {
+        self.kicked.notified().await;
+    }
+
+    /// Gives what is free to those that wait, by turns: how long until more may come free; `None` when
+    /// nobody waits any more.
+    pub(crate) fn pass(&self, gateway: &Gateway) -> Option<Duration> {
+        let snapshot = gateway.snapshot.load_full();
+        let now_ms = gateway.clock.now_ms();
+        let mut soonest_ms = u64::MAX;
+        let passed = self.queue.turns(now_ms, |waiter| match waiter.place(gateway, &snapshot, now_ms) {
+            Ok(turn) => turn,
+            Err(free_in_ms) => {
+                soonest_ms = soonest_ms.min(free_in_ms);
+                Turn::Blocked
+            }
+        });
+        for mut waiter in passed.expired {
+            waiter.call(Err);
+        }
+        (!self.queue.is_empty()).then_some(Duration::from_millis(soonest_ms))
+    }
+}
+
+/// Whether it makes sense to wait `left_ms` for what comes free in `free_in_ms`.
+pub(super) fn in_time(free_in_ms: u64, left_ms: u64) -> bool {
+    free_in_ms <= left_ms.max(ANY_MOMENT_MS)
+}
+
+impl Waiter {
+    /// Gives it a place, if there is one.
+    ///
+    /// # Errors
+    /// Milliseconds until one may come free, if it waits on.
+    fn place(&mut self, gateway: &Gateway, snapshot: &Arc<Snapshot>, now_ms: u64) -> Result<Turn, u64> {
+        if self.called.as_ref().is_none_or(oneshot::Sender::is_closed) {
+            return Ok(Turn::Gone);
+        }
+        match choose(gateway, snapshot, &self.facts, self.classification, false, now_ms) {
+            Ok(begun) => {
+                let snapshot = Arc::clone(snapshot);
+                let taken = self.call(|facts| Ok(Placed { facts, begun, snapshot }));
+                Ok(if taken { Turn::Served } else { Turn::Gone })
+            }
+            Err(NoRoute::Cooling { retry_after_ms })
+                if in_time(retry_after_ms, self.deadline_ms.saturating_sub(now_ms)) =>
+            {
+                Err(retry_after_ms)
+            }
+            Err(_) => {
+                self.call(Err);
+                Ok(Turn::Gone)
+            }
+        }
+    }
+
+    /// Whether it heard. A place nobody takes is given back.
+    fn call(&mut self, with: impl FnOnce(Box<RequestFacts>) -> Called) -> bool {
+        let Some(called) = self.called.take() else { return false };
+        called.send(with(std::mem::take(&mut self.facts))).is_ok()
+    }
+}
+
+/// Plans a request and takes a place at the best endpoint.
+///
+/// # Errors
+/// Why there is none.
+pub(super) fn choose(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    facts: &RequestFacts,
+    classification: Classification,
+    last_chance: bool,
+    now_ms: u64,
+) -> Result<Begun, NoRoute> {
+    let (policy, seed) = (&gateway.config.policy, gateway.config.seed);
+    snapshot.choose(&Ask { facts, classification, policy, seed, last_chance }, now_ms)
+}
