@@ -4,7 +4,7 @@
 
 mod sim;
 
-use sim::compare::{Load, Router, compare};
+use sim::compare::{Load, Router, accounts, compare};
 use sim::report::Report;
 use sim::{published, study};
 
@@ -14,7 +14,7 @@ fn the_day_in_short() {
     world.length_ms = std::env::var("HOURS").ok().and_then(|h| h.parse().ok()).unwrap_or(2) * 3_600_000;
     println!("{}", Report::HEAD);
     for share in [0.8, 1.0, 1.3, 2.0] {
-        let reports = compare(&world, Load { share, diurnal: true, seed: 1 }, &[1.0], &Router::ALL);
+        let reports = compare(&world, Load { share, diurnal: true, seed: 1 }, &accounts(), &Router::ALL);
         reports.iter().for_each(|report| println!("{}", report.row()));
     }
 }
@@ -24,7 +24,7 @@ fn the_study() {
     let world = study::half_hour();
     println!("{}", Report::HEAD);
     for share in [0.8, 1.0, 1.3, 2.0] {
-        let reports = compare(&world, Load { share, diurnal: false, seed: 1 }, &[1.0], &Router::ALL);
+        let reports = compare(&world, Load { share, diurnal: false, seed: 1 }, &accounts(), &Router::ALL);
         reports.iter().for_each(|report| println!("{}", report.row()));
     }
 }

@@ -67,8 +67,8 @@ pub enum Ending {
 pub struct Record {
     pub ending: Option<Ending>,
     pub attempts: u32,
-    /// Attempts a provider answered with 429.
-    pub refused: u32,
+    /// Who answered attempts with 429.
+    pub refused: Vec<Route>,
     /// Who answered.
     pub route: Option<Route>,
     /// From the client's request to the first token.
@@ -82,7 +82,7 @@ enum Event {
     Reach(usize, Route),
     First(usize),
     Last(usize),
-    Fail(usize, Failure),
+    Fail(usize, Route, Failure),
     Turn,
 }
 
@@ -90,8 +90,7 @@ enum Event {
 pub fn run(world: &World, requests: &[Request], seed: u64, strategy: &mut dyn Strategy) -> Vec<Record> {
     let servers = world.providers.iter().map(|spec| Server::new(spec, world.start_ms)).collect();
     let records = vec![Record::default(); requests.len()];
-    let mut run =
-        Run { world, requests, seed, servers, records, events: BTreeMap::new(), count: 0, turn_ms: None };
+    let mut run = Run { world, requests, seed, servers, records, events: BTreeMap::new(), count: 0, turn_ms: None };
     for (id, request) in requests.iter().enumerate() {
         run.at(request.at_ms, Event::Arrive(id));
     }
@@ -143,9 +142,10 @@ impl Run<'_> {
                 strategy.first_token(id, now_ms);
             }
             Event::Last(id) => self.end(id, now_ms, strategy),
-            Event::Fail(id, failure) => {
-                self.records[id].refused +=
-                    u32::from(matches!(&failure, Failure::Refused(r) if r.status == 429));
+            Event::Fail(id, route, failure) => {
+                if matches!(&failure, Failure::Refused(refusal) if refusal.status == 429) {
+                    self.records[id].refused.push(route);
+                }
                 strategy.failed(id, &failure, now_ms);
                 self.step(id, now_ms, strategy);
             }
@@ -175,11 +175,9 @@ impl Run<'_> {
                 self.at(first_ms, Event::First(id));
                 self.at(last_ms.max(first_ms), Event::Last(id));
             }
-            Fate::Refused { at_ms, refusal } => self.at(at_ms, Event::Fail(id, Failure::Refused(refusal))),
-            Fate::Unreachable { at_ms } => self.at(at_ms, Event::Fail(id, Failure::NoReply(Cause::Connect))),
-            Fate::Silent => {
-                self.at(now_ms + FIRST_TOKEN_MS, Event::Fail(id, Failure::NoReply(Cause::Timeout)))
-            }
+            Fate::Refused { at_ms, refusal } => self.at(at_ms, Event::Fail(id, route, Failure::Refused(refusal))),
+            Fate::Unreachable { at_ms } => self.at(at_ms, Event::Fail(id, route, Failure::NoReply(Cause::Connect))),
+            Fate::Silent => self.at(now_ms + FIRST_TOKEN_MS, Event::Fail(id, route, Failure::NoReply(Cause::Timeout))),
         }
     }
 

@@ -1,18 +1,16 @@
 //! The router itself: its real planning, quotas, breakers and reading of refusals, over virtual time.
 
 use super::engine::{Ending, Failure, Step, Strategy};
+use super::operator::catalog;
 use super::trace::Request;
-use super::world::{ModelSpec, ProviderSpec, Route, World};
-use freeway::catalog::{Capability, Catalog, Endpoint, Midnight, Model, Provider, Quotas, Secret};
+use super::waiting::{Look, Waiting};
+use super::world::{Route, World};
+use freeway::catalog::{Capability, Endpoint};
 use freeway::protocol::facts::RequestFacts;
-use freeway::routing::verdict::{
-    Effect, ErrorBody, Refusal, Situation, UpstreamReply, Verdict, no_reply, verdict,
-};
-use freeway::routing::{Classification, Policy};
-use freeway::snapshot::{Ask, Choice, Snapshot};
+use freeway::routing::verdict::{Effect, ErrorBody, Refusal, Situation, UpstreamReply, Verdict, no_reply, verdict};
+use freeway::routing::{Classification, NoRoute, Policy};
+use freeway::snapshot::{Ask, Begun, Choice, Snapshot};
 use freeway::upstream::{InFlight, Outcome, Pool, hints};
-use serde::Deserialize;
-use serde::de::value::{Error, StrDeserializer};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -26,6 +24,8 @@ pub struct Freeway<'a> {
     snapshot: Snapshot,
     policy: Policy,
     under_way: HashMap<usize, UnderWay>,
+    /// None: who finds no place at once gets none.
+    waiting: Option<Waiting>,
 }
 
 /// A request between its first attempt and its end.
@@ -38,11 +38,12 @@ struct UnderWay {
 }
 
 impl<'a> Freeway<'a> {
-    pub fn new(world: &'a World, requests: &'a [Request]) -> Self {
+    pub fn new(world: &'a World, requests: &'a [Request], queue: bool) -> Self {
         let pool = Pool::new();
         let snapshot = Snapshot::new(catalog(world), &pool);
-        let mut freeway =
-            Self { world, requests, snapshot, policy: Policy::default(), under_way: HashMap::new() };
+        let waiting = queue.then(Waiting::default);
+        let (policy, under_way) = (Policy::default(), HashMap::new());
+        let mut freeway = Self { world, requests, snapshot, policy, under_way, waiting };
         freeway.remember_the_day();
         freeway
     }
@@ -88,17 +89,34 @@ impl<'a> Freeway<'a> {
         Step::Send(route)
     }
 
-    fn begin(&mut self, id: usize, now_ms: u64) -> Step {
+    /// A place where there is one, else in the queue, as `proxy/wait.rs` does it.
+    fn arrive(&mut self, id: usize, now_ms: u64) -> Step {
         let request = &self.requests[id];
-        let facts = facts(request);
-        let classification = Classification { task: request.task, complexity: request.complexity };
-        let ask =
-            Ask { facts: &facts, classification, policy: &self.policy, seed: id as u64, last_chance: true };
-        let Ok(begun) = self.snapshot.choose(&ask, now_ms) else { return Step::End(Ending::RateLimited) };
-        let position = begun.position;
-        let under_way =
-            UnderWay { choice: begun.choice, guard: None, position, began_ms: now_ms, refusals: Vec::new() };
-        self.under_way.insert(id, under_way);
+        let Some(waiting) = &mut self.waiting else { return self.last_chance(id, now_ms) };
+        if waiting.is_empty() {
+            match choose(&self.snapshot, &self.policy, request, id, false, now_ms) {
+                Ok(begun) => return self.start(id, begun, now_ms),
+                Err(NoRoute::Cooling { retry_after_ms }) if Waiting::in_time(retry_after_ms) => {}
+                Err(_) => return self.last_chance(id, now_ms),
+            }
+        }
+        match waiting.join(id, request, now_ms) {
+            true => Step::Wait,
+            false => Step::End(Ending::RateLimited),
+        }
+    }
+
+    fn last_chance(&mut self, id: usize, now_ms: u64) -> Step {
+        match choose(&self.snapshot, &self.policy, &self.requests[id], id, true, now_ms) {
+            Ok(begun) => self.start(id, begun, now_ms),
+            Err(_) => Step::End(Ending::RateLimited),
+        }
+    }
+
+    fn start(&mut self, id: usize, begun: Begun, now_ms: u64) -> Step {
+        let (choice, position) = (begun.choice, begun.position);
+        let refusals = Vec::new();
+        self.under_way.insert(id, UnderWay { choice, guard: None, position, began_ms: now_ms, refusals });
         self.send(id, position, begun.guard, now_ms)
     }
 
@@ -113,7 +131,13 @@ impl<'a> Freeway<'a> {
 
 impl Strategy for Freeway<'_> {
     fn next(&mut self, id: usize, now_ms: u64) -> Step {
-        let Some(under_way) = self.under_way.get_mut(&id) else { return self.begin(id, now_ms) };
+        let called = self.waiting.as_mut().and_then(|waiting| waiting.called(id));
+        match called {
+            Some(Some(begun)) => return self.start(id, begun, now_ms),
+            Some(None) => return self.last_chance(id, now_ms),
+            None => {}
+        }
+        let Some(under_way) = self.under_way.get_mut(&id) else { return self.arrive(id, now_ms) };
         if under_way.refusals.len() >= ATTEMPTS {
             return self.end(id);
         }
@@ -154,15 +178,44 @@ impl Strategy for Freeway<'_> {
     }
 
     fn answered(&mut self, id: usize, ttft_ms: u64, took_ms: u64, now_ms: u64) {
-        let Some(mut guard) = self.under_way.remove(&id).and_then(|under_way| under_way.guard) else {
-            return;
-        };
+        let Some(mut guard) = self.under_way.remove(&id).and_then(|under_way| under_way.guard) else { return };
         let request = &self.requests[id];
         let ms = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
         guard.used(request.prompt + request.answer);
         let (ttft_ms, duration_ms) = (Some(ms(ttft_ms)), ms(took_ms));
         guard.observe(Outcome::Success { ttft_ms, tokens: request.answer, duration_ms }, now_ms);
+        drop(guard);
+        self.waiting.iter_mut().for_each(|waiting| waiting.kick(now_ms));
     }
+
+    fn due_ms(&self) -> Option<u64> {
+        self.waiting.as_ref().and_then(Waiting::due_ms)
+    }
+
+    fn turns(&mut self, now_ms: u64) -> Vec<usize> {
+        let Some(waiting) = &mut self.waiting else { return Vec::new() };
+        waiting.pass(now_ms, |id| {
+            match choose(&self.snapshot, &self.policy, &self.requests[id], id, false, now_ms) {
+                Ok(begun) => Look::Placed(Box::new(begun)),
+                Err(NoRoute::Cooling { retry_after_ms }) => Look::NotBefore(retry_after_ms),
+                Err(_) => Look::Never,
+            }
+        })
+    }
+}
+
+fn choose(
+    snapshot: &Snapshot,
+    policy: &Policy,
+    request: &Request,
+    id: usize,
+    last_chance: bool,
+    now_ms: u64,
+) -> Result<Begun, NoRoute> {
+    let facts = facts(request);
+    let classification = Classification { task: request.task, complexity: request.complexity };
+    let ask = Ask { facts: &facts, classification, policy, seed: id as u64, last_chance };
+    snapshot.choose(&ask, now_ms)
 }
 
 /// What inspection would find.
@@ -177,54 +230,4 @@ fn facts(request: &Request) -> RequestFacts {
         facts.requirements.hard.insert(Capability::ImageInput);
     }
     facts
-}
-
-/// The world as an operator would configure it.
-fn catalog(world: &World) -> Catalog {
-    let mut endpoints = Vec::new();
-    for spec in &world.providers {
-        let provider = Arc::new(provider(spec));
-        for model in &spec.models {
-            endpoints.push(Endpoint::new(Arc::clone(&provider), self::model(model), model.id.to_owned()));
-        }
-    }
-    Catalog::new(endpoints)
-}
-
-fn provider(spec: &ProviderSpec) -> Provider {
-    let mut limits: Vec<_> = spec.rules.iter().map(|rule| rule.told()).collect();
-    for model in &spec.models {
-        let of = |rule: &super::window::Rule| freeway::catalog::Limit {
-            pattern: Some(model.id.to_owned()),
-            ..rule.told()
-        };
-        limits.extend(model.rules.iter().map(of));
-    }
-    let zone: Result<Midnight, Error> = Midnight::deserialize(StrDeserializer::new(spec.midnight.1));
-    let quotas = Quotas {
-        limits,
-        midnight: zone.expect("a zone"),
-        failures_count: spec.failures_count,
-        ..Quotas::default()
-    };
-    let base = "http://127.0.0.1:1/v1".parse().expect("a URL");
-    let keys = (0..spec.keys).filter_map(|key| Secret::new(&key.to_string())).collect();
-    Provider { keys, quotas, max_concurrency: spec.concurrency, ..Provider::new(spec.slug, base) }
-}
-
-fn model(spec: &ModelSpec) -> Model {
-    let mut model = Model {
-        id: spec.id.to_owned(),
-        context_tokens: Some(spec.context_tokens),
-        quality: spec.quality,
-        tokens_per_s: Some(spec.tokens_per_s as f32),
-        ..Model::default()
-    };
-    if spec.tools {
-        model.capabilities.insert(Capability::Tools);
-    }
-    if spec.images {
-        model.capabilities.insert(Capability::ImageInput);
-    }
-    model
 }

@@ -1,9 +1,10 @@
-//! What a pool could serve at most: a bound no router can beat without breaking a published limit.
+//! What a pool could serve at most without breaking a published limit.
 //!
-//! The oracle knows every request of the time and how long its answer will be. It spends each day's budget
-//! when that is needed most, gives short requests to whom tokens limit and long ones to whom requests limit,
-//! and refuses whom it likes. Failures cost it nothing, and any model can answer anything; only while a
-//! provider is down its minutes are lost. Found by weak duality: whatever prices are put on the limits, no
+//! The oracle knows every request of the time and how long its answer will be, and spends each day's budget
+//! when that is needed most. Failures cost it nothing, and any model can answer anything; only while a
+//! provider is down its minutes are lost. There are two of them: one that takes requests as they come, long
+//! or short, and one that gives short ones to whom tokens limit and refuses whom it likes, which no router
+//! that treats its clients alike will reach. Found by weak duality: whatever prices are put on the limits, no
 //! more can be answered than all that is for sale is worth, plus what each request gains by being answered
 //! at the lowest price it finds, where an answer is worth 1.
 
@@ -66,8 +67,18 @@ impl Market {
         self.stalls.iter().map(Stall::nominal).sum::<f64>() / minutes
     }
 
-    /// How many of these requests can be answered, none later than so long after it came.
-    pub fn serves(&self, requests: &[Request], patience_ms: u64) -> f64 {
+    /// How many of these requests can be answered, none later than so long after it came: by whoever takes
+    /// them as they come, for which each counts as one of mean length; and by whoever may choose among them
+    /// by length.
+    pub fn serve(&self, requests: &[Request], patience_ms: u64) -> [f64; 2] {
+        let mean = mean_tokens() as u32;
+        let alike = |request: &Request| Request { prompt: mean, answer: 0, ..request.clone() };
+        let alike: Vec<_> = requests.iter().map(alike).collect();
+        let most = self.bound(requests, patience_ms);
+        [self.bound(&alike, patience_ms).min(most), most]
+    }
+
+    fn bound(&self, requests: &[Request], patience_ms: u64) -> f64 {
         let crowd = Crowd::of(self, requests);
         let mut prices = Prices::start(self);
         let mut mean = prices.clone();
@@ -107,8 +118,12 @@ impl Stall {
             let amount = rule.amount as f64 * keys;
             if is_day(rule) {
                 stall.days.iter_mut().for_each(|day| day[unit] = day[unit].min(amount));
-                let first = &mut stall.days[0][unit];
-                *first = first.min(amount - rule.used_at(world.start_ms) * keys);
+                let used = |at_ms| rule.used_at(at_ms) * keys;
+                stall.days[0][unit] -= used(world.start_ms);
+                // A day that goes on is left as it was found: with what an even spender would have left.
+                if let Some(last) = stall.days.last_mut().filter(|_| used(world.start_ms) > 0.0) {
+                    last[unit] = last[unit].min(used(world.start_ms + world.length_ms));
+                }
                 continue;
             }
             let whole = amount * BLOCK_MS as f64 / rule.length_ms() as f64;

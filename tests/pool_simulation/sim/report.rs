@@ -12,8 +12,10 @@ pub struct Report {
     pub load: f64,
     /// Answers a minute.
     pub goodput: f64,
-    /// Answers, of what the pool could have given at most.
+    /// Answers, of what the pool could have given to requests as they came.
     pub share: f64,
+    /// Answers, of what the pool could have given to whoever chose among them.
+    pub strict: f64,
     /// Answers, of what was asked for.
     pub ok: f64,
     /// Upstream 429s for 1,000 requests of clients.
@@ -40,7 +42,7 @@ impl Report {
         world: &World,
         strategy: &'static str,
         load: f64,
-        bound: f64,
+        bounds: [f64; 2],
         requests: &[Request],
         records: &[Record],
     ) -> Self {
@@ -48,15 +50,16 @@ impl Report {
         let count = |ending| records.iter().filter(|r| r.ending == Some(ending)).count() as f64;
         let answered = count(Ending::Answered);
         let attempts: u32 = records.iter().map(|r| r.attempts).sum();
-        let refused: u32 = records.iter().map(|r| r.refused).sum();
+        let refused: usize = records.iter().map(|r| r.refused.len()).sum();
         let tier = |hard| [0, 3].map(|quarter| top_tier(world, requests, records, hard, quarter));
         Self {
             strategy,
             load,
             goodput: answered * 60_000.0 / world.length_ms as f64,
-            share: answered / bound,
+            share: answered / bounds[0],
+            strict: answered / bounds[1],
             ok: answered / all,
-            upstream_429: f64::from(refused) * 1_000.0 / all,
+            upstream_429: refused as f64 * 1_000.0 / all,
             attempts: f64::from(attempts) / answered.max(1.0),
             client_429: count(Ending::RateLimited) / all,
             failed: count(Ending::Failed) / all,
@@ -68,9 +71,9 @@ impl Report {
     }
 
     pub const HEAD: &str = "\
-| load | strategy | answers/min | of what the pool could | OK % | upstream 429 per 1,000 | attempts per answer | \
+| load | strategy | answers/min | of what the pool could | had it chosen by length | OK % | upstream 429 per 1,000 | attempts per answer | \
 client 429 % | client 5xx % | TTFT p50 / p99 | hard by top tier, first / last quarter | easy by top tier |
-|---|---|---|---|---|---|---|---|---|---|---|---|";
+|---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
     /// A row of a table with that head.
     pub fn row(&self) -> String {
@@ -78,11 +81,12 @@ client 429 % | client 5xx % | TTFT p50 / p99 | hard by top tier, first / last qu
         let seconds = |ms: u64| ms as f64 / 1_000.0;
         let pair = |[a, b]: [f64; 2]| format!("{:.1} / {:.1}", percent(a), percent(b));
         format!(
-            "| {:.1} | {} | {:.1} | {:.1} % | {:.1} | {:.1} | {:.2} | {:.1} | {:.2} | {:.2} / {:.2} s | {} | {} |",
+            "| {:.1} | {} | {:.1} | {:.1} % | {:.1} % | {:.1} | {:.1} | {:.2} | {:.1} | {:.2} | {:.2} / {:.2} s | {} | {} |",
             self.load,
             self.strategy,
             self.goodput,
             percent(self.share),
+            percent(self.strict),
             percent(self.ok),
             self.upstream_429,
             self.attempts,
