@@ -1,10 +1,11 @@
 use super::*;
-use crate::catalog::{Capability, CapabilitySet, Model, Provider, Requirements};
+use crate::catalog::{Capability, CapabilitySet, Model, Provider, Requirements, Terms};
 use crate::protocol::facts::{Preferences, RequestFacts, Sort};
 
 pub(super) fn provider(slug: &str, trains_on_prompts: bool) -> Arc<Provider> {
     let base = "http://127.0.0.1:1/v1".parse().expect("a base URL");
-    Arc::new(Provider { name: slug.to_uppercase(), trains_on_prompts, ..Provider::new(slug, base) })
+    let terms = Terms { trains_on_prompts: Some(trains_on_prompts), ..Terms::default() };
+    Arc::new(Provider { name: slug.to_uppercase(), terms, ..Provider::new(slug, base) })
 }
 
 /// Endpoints over three providers: `fast` (small, quick), `slow` (large, slow, trains on prompts), `eyes`.
@@ -238,6 +239,17 @@ fn prompts_go_where_they_fit() {
         long(500_000).wants(|p| p.context_compression = true),
         NoRoute::ContextTooLong { needs: 250_001, largest: 200_000 },
     );
+}
+
+#[test]
+fn a_request_above_the_tokens_of_a_minute_fits_as_little_as_one_above_the_window() {
+    let at_most = |most_tokens| Condition { most_tokens, ..Condition::default() };
+    let small = |w: World| w.is(SMALL, at_most(100)).needs(|needs| needs.prompt_tokens = 5_000);
+    let keys = small(world()).keys().expect("others fit");
+    assert!(!keys.is_empty() && !keys.iter().any(|key| key == SMALL), "{keys:?}");
+    let all = small(world()).is(LARGE, at_most(4_000)).is(MIDDLE, at_most(3_000));
+    let refusal = all.keys().expect_err("nobody ever has room");
+    assert!(matches!(refusal, NoRoute::ContextTooLong { largest: 4_000, .. }), "{refusal:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod breaker;
 mod budget;
+mod gone;
 pub mod health;
 pub mod hints;
 mod in_flight;
@@ -16,6 +17,7 @@ mod lane;
 mod measure;
 pub mod pool;
 mod quota;
+mod quota_report;
 
 pub use budget::RetryBudget;
 pub use health::{EndpointState, Outcome};
@@ -23,3 +25,4 @@ pub use in_flight::InFlight;
 pub use key::KeyState;
 pub use pool::Pool;
 pub use quota::{Observed, Reading};
+pub use quota_report::quota_report;

@@ -18,6 +18,7 @@ mod accounts;
 mod admin;
 mod canary;
 mod capped;
+mod catalog;
 mod cli_accounts;
 mod clients;
 mod cooldown;
