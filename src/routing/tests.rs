@@ -244,12 +244,10 @@ fn prompts_go_where_they_fit() {
 #[test]
 fn a_request_above_the_tokens_of_a_minute_fits_as_little_as_one_above_the_window() {
     let at_most = |most_tokens| Condition { most_tokens, ..Condition::default() };
-    let small = |w: World| w.is(SMALL, at_most(100)).needs(|needs| needs.prompt_tokens = 5_000);
-    let keys = small(world()).keys().expect("others fit");
-    assert!(!keys.is_empty() && !keys.iter().any(|key| key == SMALL), "{keys:?}");
-    let all = small(world()).is(LARGE, at_most(4_000)).is(MIDDLE, at_most(3_000));
-    let refusal = all.keys().expect_err("nobody ever has room");
-    assert!(matches!(refusal, NoRoute::ContextTooLong { largest: 4_000, .. }), "{refusal:?}");
+    let long = |most| world().is(LARGE, at_most(most)).needs(|needs| needs.prompt_tokens = 100_000);
+    check(long(200_000), &[LARGE]);
+    let refusal = long(90_000).keys().expect_err("nobody ever has room");
+    assert!(matches!(refusal, NoRoute::ContextTooLong { largest: 90_000, .. }), "{refusal:?}");
 }
 
 #[test]

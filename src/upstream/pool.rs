@@ -56,7 +56,7 @@ impl Pool {
 
     /// Believes what a provider says is left of the account's limits.
     pub fn observe_account(&self, provider: &Arc<Provider>, said: &[Observed], now_ms: u64) {
-        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner).keys(provider);
+        let keys = self.states.lock().unwrap_or_else(PoisonError::into_inner).keys(provider);
         // There is one account, whatever the keys.
         if let Some(key) = keys.first() {
             said.iter().for_each(|observed| key.account.quota.observe(observed, now_ms));

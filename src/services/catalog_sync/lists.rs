@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn one_that_fails_is_asked_again_soon_and_less_and_less_often() {
         let mut lists = Lists::default();
-        let pauses: Vec<_> = (0..8).map(|_| (note(&mut lists, failed(), T) + 999) / 1_000).collect();
+        let pauses: Vec<_> = (0..8).map(|_| note(&mut lists, failed(), T).div_ceil(1_000)).collect();
         for (pause, expect) in pauses.iter().zip([10, 20, 40, 80, 160, 320, 600, 600]) {
             let off = pause.abs_diff(expect);
             assert!(off * 20 <= expect + 20, "{pauses:?}");

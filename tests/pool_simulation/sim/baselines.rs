@@ -139,8 +139,10 @@ impl Strategy for UsageBased<'_> {
         let mut best: Option<(f64, f64, usize)> = None;
         for (position, deployment) in self.deployments.iter_mut().enumerate() {
             deployment.advance(now_ms);
-            let fits = deployment.requests + 1.0 <= deployment.rpm && deployment.tokens + prompt <= deployment.tpm;
-            let usable = fits && deployment.cool_until_ms <= now_ms && self.world.able(deployment.route, request);
+            let fits =
+                deployment.requests + 1.0 <= deployment.rpm && deployment.tokens + prompt <= deployment.tpm;
+            let usable =
+                fits && deployment.cool_until_ms <= now_ms && self.world.able(deployment.route, request);
             let rank = (deployment.tokens, chance.unit());
             if usable && best.is_none_or(|(tokens, luck, _)| rank < (tokens, luck)) {
                 best = Some((rank.0, rank.1, position));
@@ -166,7 +168,8 @@ impl Strategy for UsageBased<'_> {
         let told = told.map(|s| (s * 1_000.0) as u64).filter(|ms| (1..=LONGEST_COOLDOWN_MS).contains(ms));
         let Some(last) = tried.routes.last() else { return };
         let used = self.deployments.iter_mut().find(|deployment| deployment.route == *last);
-        used.into_iter().for_each(|deployment| deployment.cool_until_ms = now_ms + told.unwrap_or(COOLDOWN_MS));
+        used.into_iter()
+            .for_each(|deployment| deployment.cool_until_ms = now_ms + told.unwrap_or(COOLDOWN_MS));
     }
 
     fn first_token(&mut self, _: usize, _: u64) {}

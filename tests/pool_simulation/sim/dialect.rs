@@ -53,7 +53,8 @@ impl Dialect {
             Self::Cerebras => {
                 let unit = if tokens { "Tokens" } else { "Requests" };
                 let per = if day { "day" } else { "minute" };
-                let message = format!("{unit} per {per} limit exceeded - too many {} sent.", unit.to_lowercase());
+                let message =
+                    format!("{unit} per {per} limit exceeded - too many {} sent.", unit.to_lowercase());
                 let code = if tokens { "token_quota_exceeded" } else { "request_quota_exceeded" };
                 let body = json!({"message": message, "type": "too_many_requests_error", "param": "quota", "code": code});
                 Refusal::new(429, vec![("retry-after", seconds.to_string())], &body)
@@ -63,8 +64,12 @@ impl Dialect {
                 let body = json!({"object": "error", "message": "Rate limit exceeded", "type": "rate_limited", "param": null, "code": "1300", "raw_status_code": 429});
                 Refusal::new(429, Vec::new(), &body)
             }
-            Self::Nvidia => Refusal::new(429, Vec::new(), &json!({"status": 429, "title": "Too Many Requests"})),
-            Self::GitHub => github(if day { "UserByModelByDay" } else { "UserByModelByMinute" }, rule, seconds),
+            Self::Nvidia => {
+                Refusal::new(429, Vec::new(), &json!({"status": 429, "title": "Too Many Requests"}))
+            }
+            Self::GitHub => {
+                github(if day { "UserByModelByDay" } else { "UserByModelByMinute" }, rule, seconds)
+            }
             Self::Cloudflare => {
                 let message = "you have used up your daily free allocation of 10,000 neurons, please upgrade to Cloudflare's Workers Paid plan";
                 let body = json!({"success": false, "errors": [{"code": 4006, "message": message}], "result": null, "messages": []});
@@ -72,7 +77,8 @@ impl Dialect {
             }
             Self::Cohere => {
                 let per = if day { "1000 API calls / month" } else { "20 API calls / minute" };
-                let body = json!({"message": format!("You are using a Trial key, which is limited to {per}.")});
+                let body =
+                    json!({"message": format!("You are using a Trial key, which is limited to {per}.")});
                 Refusal::new(429, Vec::new(), &body)
             }
             Self::SambaNova => {
@@ -86,8 +92,9 @@ impl Dialect {
 
     /// Too many requests at once.
     pub fn too_many_at_once(most: u32) -> Refusal {
-        let message =
-            format!("Rate limit of {most} per 0s exceeded for UserConcurrentRequests. Please wait 0 seconds before retrying.");
+        let message = format!(
+            "Rate limit of {most} per 0s exceeded for UserConcurrentRequests. Please wait 0 seconds before retrying."
+        );
         let headers =
             vec![("x-ratelimit-type", "UserConcurrentRequests".to_owned()), ("retry-after", "0".to_owned())];
         let body = json!({"error": {"code": "RateLimitReached", "message": message, "details": message}});
@@ -146,8 +153,9 @@ fn gemini(limit: u64, day: bool, tokens: bool, wait_ms: u64) -> Refusal {
 
 fn github(kind: &str, rule: &Rule, seconds: u64) -> Refusal {
     let (limit, per) = (rule.amount, rule.per.seconds());
-    let message =
-        format!("Rate limit of {limit} per {per}s exceeded for {kind}. Please wait {seconds} seconds before retrying.");
+    let message = format!(
+        "Rate limit of {limit} per {per}s exceeded for {kind}. Please wait {seconds} seconds before retrying."
+    );
     let headers = vec![
         ("x-ratelimit-type", kind.to_owned()),
         ("x-ratelimit-timeremaining", seconds.to_string()),

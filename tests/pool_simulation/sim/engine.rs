@@ -90,7 +90,8 @@ enum Event {
 pub fn run(world: &World, requests: &[Request], seed: u64, strategy: &mut dyn Strategy) -> Vec<Record> {
     let servers = world.providers.iter().map(|spec| Server::new(spec, world.start_ms)).collect();
     let records = vec![Record::default(); requests.len()];
-    let mut run = Run { world, requests, seed, servers, records, events: BTreeMap::new(), count: 0, turn_ms: None };
+    let mut run =
+        Run { world, requests, seed, servers, records, events: BTreeMap::new(), count: 0, turn_ms: None };
     for (id, request) in requests.iter().enumerate() {
         run.at(request.at_ms, Event::Arrive(id));
     }
@@ -143,7 +144,8 @@ impl Run<'_> {
             }
             Event::Last(id) => self.end(id, now_ms, strategy),
             Event::Fail(id, failure) => {
-                self.records[id].refused += u32::from(matches!(&failure, Failure::Refused(r) if r.status == 429));
+                self.records[id].refused +=
+                    u32::from(matches!(&failure, Failure::Refused(r) if r.status == 429));
                 strategy.failed(id, &failure, now_ms);
                 self.step(id, now_ms, strategy);
             }
@@ -175,7 +177,9 @@ impl Run<'_> {
             }
             Fate::Refused { at_ms, refusal } => self.at(at_ms, Event::Fail(id, Failure::Refused(refusal))),
             Fate::Unreachable { at_ms } => self.at(at_ms, Event::Fail(id, Failure::NoReply(Cause::Connect))),
-            Fate::Silent => self.at(now_ms + FIRST_TOKEN_MS, Event::Fail(id, Failure::NoReply(Cause::Timeout))),
+            Fate::Silent => {
+                self.at(now_ms + FIRST_TOKEN_MS, Event::Fail(id, Failure::NoReply(Cause::Timeout)))
+            }
         }
     }
 

@@ -5,7 +5,9 @@ use super::trace::Request;
 use super::world::{ModelSpec, ProviderSpec, Route, World};
 use freeway::catalog::{Capability, Catalog, Endpoint, Midnight, Model, Provider, Quotas, Secret};
 use freeway::protocol::facts::RequestFacts;
-use freeway::routing::verdict::{Effect, ErrorBody, Refusal, Situation, UpstreamReply, Verdict, no_reply, verdict};
+use freeway::routing::verdict::{
+    Effect, ErrorBody, Refusal, Situation, UpstreamReply, Verdict, no_reply, verdict,
+};
 use freeway::routing::{Classification, Policy};
 use freeway::snapshot::{Ask, Choice, Snapshot};
 use freeway::upstream::{InFlight, Outcome, Pool, hints};
@@ -90,7 +92,8 @@ impl<'a> Freeway<'a> {
         let request = &self.requests[id];
         let facts = facts(request);
         let classification = Classification { task: request.task, complexity: request.complexity };
-        let ask = Ask { facts: &facts, classification, policy: &self.policy, seed: id as u64, last_chance: true };
+        let ask =
+            Ask { facts: &facts, classification, policy: &self.policy, seed: id as u64, last_chance: true };
         let Ok(begun) = self.snapshot.choose(&ask, now_ms) else { return Step::End(Ending::RateLimited) };
         let position = begun.position;
         let under_way =
@@ -151,7 +154,9 @@ impl Strategy for Freeway<'_> {
     }
 
     fn answered(&mut self, id: usize, ttft_ms: u64, took_ms: u64, now_ms: u64) {
-        let Some(mut guard) = self.under_way.remove(&id).and_then(|under_way| under_way.guard) else { return };
+        let Some(mut guard) = self.under_way.remove(&id).and_then(|under_way| under_way.guard) else {
+            return;
+        };
         let request = &self.requests[id];
         let ms = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
         guard.used(request.prompt + request.answer);

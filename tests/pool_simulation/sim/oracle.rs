@@ -101,7 +101,9 @@ impl Stall {
             days: vec![[NONE; 2]; day(blocks - 1) - day(0) + 1],
             day_of: (0..blocks).map(|block| day(block) - day(0)).collect(),
         };
-        for (unit, rule) in rules.iter().flat_map(|r| (0..2).filter(|u| UNITS[*u] == r.unit).map(move |u| (u, r))) {
+        for (unit, rule) in
+            rules.iter().flat_map(|r| (0..2).filter(|u| UNITS[*u] == r.unit).map(move |u| (u, r)))
+        {
             let amount = rule.amount as f64 * keys;
             if is_day(rule) {
                 stall.days.iter_mut().for_each(|day| day[unit] = day[unit].min(amount));
@@ -173,7 +175,15 @@ struct Prices {
 impl Prices {
     fn start(market: &Market) -> Self {
         // What there is none of cannot be had at any price.
-        let price = |amount| if amount == 0.0 { 2.0 } else if amount < NONE { 0.3 } else { 0.0 };
+        let price = |amount| {
+            if amount == 0.0 {
+                2.0
+            } else if amount < NONE {
+                0.3
+            } else {
+                0.0
+            }
+        };
         let priced = |there: &[f64; 2]| there.map(price);
         let all = |there: &Vec<[f64; 2]>| there.iter().map(priced).collect();
         Self {
@@ -204,7 +214,12 @@ impl Prices {
         for (stall, sold) in sold_by_day.iter().enumerate() {
             for (day, sold) in sold.iter().enumerate() {
                 for unit in 0..2 {
-                    nudge(&mut self.day[stall][day][unit], sold[unit], market.stalls[stall].days[day][unit], step);
+                    nudge(
+                        &mut self.day[stall][day][unit],
+                        sold[unit],
+                        market.stalls[stall].days[day][unit],
+                        step,
+                    );
                 }
             }
         }

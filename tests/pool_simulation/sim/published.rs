@@ -52,11 +52,7 @@ fn openrouter() -> ProviderSpec {
 /// By model: tokens come back evenly.
 fn groq() -> ProviderSpec {
     let rules = |rpd, tpm| {
-        [
-            requests(MINUTE, 30, Cut::Bucket),
-            requests(Period::Day, rpd, DAY),
-            tokens(MINUTE, tpm, Cut::Bucket),
-        ]
+        [requests(MINUTE, 30, Cut::Bucket), requests(Period::Day, rpd, DAY), tokens(MINUTE, tpm, Cut::Bucket)]
     };
     let models = vec![
         ModelSpec::new("llama-3.1-8b-instant", 0.42, 200.0, 700.0, 6_000).under(&rules(14_400, 6_000)),

@@ -100,7 +100,10 @@ fn percentile(records: &[Record], share: f64) -> u64 {
     let answered = records.iter().filter(|r| r.ending == Some(Ending::Answered));
     let mut times: Vec<_> = answered.map(|r| r.ttft_ms).collect();
     times.sort_unstable();
-    times.get(((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1))).copied().unwrap_or(0)
+    times
+        .get(((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or(0)
 }
 
 fn top_tier(world: &World, requests: &[Request], records: &[Record], hard: bool, quarter: u64) -> f64 {
@@ -110,7 +113,8 @@ fn top_tier(world: &World, requests: &[Request], records: &[Record], hard: bool,
     for (_, record) in pairs {
         let strong = |route: Route| world.model(route).quality >= TOP_TIER;
         all += 1.0;
-        top += f64::from(u8::from(record.ending == Some(Ending::Answered) && record.route.is_some_and(strong)));
+        top +=
+            f64::from(u8::from(record.ending == Some(Ending::Answered) && record.route.is_some_and(strong)));
     }
     top / f64::max(all, 1.0)
 }

@@ -50,7 +50,14 @@ impl Server {
     }
 
     /// Takes a request in or refuses it.
-    pub fn take(&mut self, world: &World, route: Route, request: &Request, now_ms: u64, chance: &mut Chance) -> Fate {
+    pub fn take(
+        &mut self,
+        world: &World,
+        route: Route,
+        request: &Request,
+        now_ms: u64,
+        chance: &mut Chance,
+    ) -> Fate {
         let spec = &world.providers[route.provider];
         if let Some(down) = spec.down.filter(|down| (down.from_ms..down.to_ms).contains(&now_ms)) {
             return if down.refuses { Fate::Unreachable { at_ms: now_ms } } else { Fate::Silent };
@@ -80,7 +87,13 @@ impl Server {
         self.count(route, 0.0, f64::from(request.answer), now_ms);
     }
 
-    fn refusal(&mut self, spec: &ProviderSpec, route: Route, request: &Request, now_ms: u64) -> Option<Refusal> {
+    fn refusal(
+        &mut self,
+        spec: &ProviderSpec,
+        route: Route,
+        request: &Request,
+        now_ms: u64,
+    ) -> Option<Refusal> {
         if let Some(most) = spec.concurrency.filter(|most| self.in_flight[route.key] >= *most) {
             return Some(Dialect::too_many_at_once(most));
         }

@@ -75,7 +75,9 @@ fn request(at_ms: u64, demand: &Demand, chance: &mut Chance) -> Request {
     let hard = chance.unit() >= EASY;
     let (task, complexity) = match hard {
         true => (pick(&[Task::Code, Task::Math, Task::Reasoning], chance), chance.between(0.55, 0.95)),
-        false => (pick(&[Task::Qa, Task::Chat, Task::Rewriting, Task::Qa], chance), chance.between(0.02, 0.30)),
+        false => {
+            (pick(&[Task::Qa, Task::Chat, Task::Rewriting, Task::Qa], chance), chance.between(0.02, 0.30))
+        }
     };
     let (prompt, answer) = TOKENS[usize::from(hard)];
     let prompt = chance.log_normal(prompt, 0.9).clamp(10.0, LONGEST);

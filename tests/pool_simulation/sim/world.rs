@@ -69,9 +69,8 @@ impl World {
     /// Every way to every model.
     pub fn routes(&self) -> Vec<Route> {
         let models = self.providers.iter().enumerate().flat_map(|(provider, spec)| {
-            (0..spec.models.len()).flat_map(move |model| {
-                (0..spec.keys).map(move |key| Route { provider, model, key })
-            })
+            (0..spec.models.len())
+                .flat_map(move |model| (0..spec.keys).map(move |key| Route { provider, model, key }))
         });
         models.collect()
     }
