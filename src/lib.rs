@@ -111,8 +111,11 @@
 //!
 //! | To change | Go to |
 //! |---|---|
-//! | what a provider rejects, renames or limits | `conf/providers.toml` |
+//! | what a provider rejects, renames, limits and says of it | `conf/providers.toml`; `tests/profiles.rs` checks it |
 //! | how a provider's model list is read | `src/catalog/lists/` |
+//! | when lists are read, and what is kept of them | `src/services/catalog_sync.rs` and below it |
+//! | what the operator changes of a provider | `src/config/providers.rs` |
+//! | a model that is listed but not served | `src/upstream/gone.rs` |
 //! | what counts as free | `src/catalog/free.rs` |
 //! | what a request is found to need | `src/protocol/inspect/` |
 //! | task, complexity, scores, order | `src/routing/{classify,score,mod}.rs` |

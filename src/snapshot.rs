@@ -17,11 +17,10 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Joins a catalog to the states its endpoints had before. Models the catalog lists count as
-    /// there again.
+    /// Joins a catalog to the states its endpoints had before.
     pub fn new(catalog: Catalog, pool: &Pool) -> Self {
         let states: Vec<_> = catalog.endpoints.iter().map(|endpoint| pool.state(endpoint)).collect();
-        states.iter().for_each(|state| state.relisted());
+        states.iter().zip(&catalog.endpoints).for_each(|(s, e)| s.listed(e.fingerprint()));
         Self { catalog, states }
     }
 

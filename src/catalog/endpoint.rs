@@ -1,8 +1,9 @@
 //! Provider, model and endpoint: who serves, what is served, and the pair of both.
 
-use super::{Capability, CapabilitySet, Quotas};
+use super::{Capability, CapabilitySet, Quotas, Terms};
 use serde::Deserialize;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// Identifies an endpoint across catalog refreshes and restarts: `provider/model`, as in
@@ -27,6 +28,15 @@ impl Endpoint {
     pub fn new(provider: Arc<Provider>, model: Model, upstream_model: String) -> Self {
         let key = format!("{}/{}", provider.slug, model.id).into();
         Self { key, provider, model, upstream_model }
+    }
+
+    /// What its row says, in a number: another one when the row has changed.
+    pub fn fingerprint(&self) -> u64 {
+        let model = &self.model;
+        let mut hasher = DefaultHasher::new();
+        let limits = (model.context_tokens, model.max_output_tokens, model.created);
+        (&self.upstream_model, &model.name, &model.aliases, model.capabilities, limits).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Whether `id` names it: the model's id, one of its aliases, or the endpoint's own key.
@@ -78,8 +88,8 @@ pub struct Provider {
     pub keys: Vec<Secret>,
     /// Which request fields it takes and under which names.
     pub profile: FieldProfile,
-    /// It may train on prompts; such providers are out for `data_collection: "deny"`.
-    pub trains_on_prompts: bool,
+    /// What its terms say. Those that may train on prompts are out for `data_collection: "deny"`.
+    pub terms: Terms,
     /// It speaks HTTP/2 without TLS (h2c prior knowledge).
     pub h2c: bool,
     /// More request headers for every call, as in `x-api-version`.
@@ -93,6 +103,11 @@ pub struct Provider {
 }
 
 impl Provider {
+    /// It is known to train on prompts.
+    pub fn trains_on_prompts(&self) -> bool {
+        self.terms.trains_on_prompts == Some(true)
+    }
+
     /// A provider at `base` of which nothing else is known: the slug for a name, no key, no limits.
     pub fn new(slug: &str, base: BaseUrl) -> Self {
         Self {
@@ -102,7 +117,7 @@ impl Provider {
             auth: Auth::default(),
             keys: Vec::new(),
             profile: FieldProfile::default(),
-            trains_on_prompts: false,
+            terms: Terms::default(),
             h2c: false,
             headers: Vec::new(),
             max_concurrency: None,
@@ -285,6 +300,12 @@ impl std::str::FromStr for BaseUrl {
 }
 
 impl BaseUrl {
+    /// This URL without the last segment of its path.
+    pub fn parent(&self) -> Self {
+        let prefix = self.prefix.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
+        Self { prefix, ..self.clone() }
+    }
+
     /// The `Host` header: the port only where it is not the scheme's own.
     pub fn host_header(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };

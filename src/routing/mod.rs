@@ -67,7 +67,8 @@ fn decide(
         let condition = (inputs.condition)(position, tokens);
         let able = endpoint.model.capabilities.difference(condition.denied);
         let lacks = wishes.needs.hard.difference(able);
-        let shut = Exclusion::denied(lacks)
+        let shut = Exclusion::too_large(tokens, condition.most_tokens)
+            .or_else(|| Exclusion::denied(lacks))
             .or_else(|| Exclusion::unavailable(condition.availability))
             .or_else(|| keep.holds_back(endpoint, &condition).then_some(Exclusion::Kept));
         let score = scale.score(endpoint, &condition);

@@ -71,7 +71,7 @@ impl<'a> Wishes<'a> {
         if !only || !ordered || listed(&wishes.ignore).is_some() {
             return Err(Exclusion::Provider);
         }
-        if wishes.deny_data_collection && endpoint.provider.trains_on_prompts {
+        if wishes.deny_data_collection && endpoint.provider.trains_on_prompts() {
             return Err(Exclusion::Privacy);
         }
         let place = |position: Option<usize>| position.map_or(u32::MAX, |position| position as u32);

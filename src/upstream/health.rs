@@ -1,6 +1,7 @@
 //! One endpoint's live state: availability, speed, and what it was learnt to lack.
 
 use super::breaker::{Breaker, Trial};
+use super::gone::Gone;
 use super::in_flight::InFlight;
 use super::key::KeyState;
 use super::lacks::Lacks;
@@ -12,7 +13,7 @@ use crate::catalog::{CapabilitySet, Endpoint, EndpointKey, LimitScope};
 use crate::routing::condition::{Availability, Cause, Condition};
 use crate::routing::verdict::{Effect, Scope};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// A measurement older than this says nothing about now; the router's prior takes over, so that an
 /// endpoint once slow is tried again.
@@ -49,7 +50,7 @@ pub struct EndpointState {
     sense: Breaker,
     /// Whether streams come to their end. Only one that does shows that.
     streams: Breaker,
-    gone: AtomicBool,
+    gone: Gone,
     lacks: Lacks,
     ttft_ms: Worst,
     ms_per_token: Worst,
@@ -91,7 +92,7 @@ impl EndpointState {
             breaker: Breaker::default(),
             sense: Breaker::default(),
             streams: Breaker::default(),
-            gone: AtomicBool::new(false),
+            gone: Gone::default(),
             lacks: Lacks::default(),
             ttft_ms: Worst::default(),
             ms_per_token: Worst::default(),
@@ -128,6 +129,7 @@ impl EndpointState {
             denied: self.missing(now_ms),
             share_left: room.share,
             ahead: room.ahead,
+            most_tokens: room.most_tokens,
         }
     }
 
@@ -187,7 +189,7 @@ impl EndpointState {
     /// Why not now.
     pub fn begin_regardless(self: &Arc<Self>, tokens: u32, now_ms: u64) -> Result<InFlight, Availability> {
         let (lane, availability, _) = self.best_lane(tokens, now_ms);
-        if self.gone.load(Relaxed) {
+        if self.gone.is(now_ms) {
             return Err(Availability::Disabled(Cause::ModelGone));
         }
         if availability != Availability::Open {
@@ -200,9 +202,10 @@ impl EndpointState {
         Ok(InFlight::new(Arc::clone(self), lane, taken))
     }
 
-    /// The provider lists the model again.
-    pub fn relisted(&self) {
-        self.gone.store(false, Relaxed);
+    /// The provider lists the model, with a row of this fingerprint. What has been gone comes back when its row
+    /// has changed, and otherwise after a pause that grows each time.
+    pub fn listed(&self, row: u64) {
+        self.gone.listed(row);
     }
 
     /// Every limit it is under, by the key's position.
@@ -224,7 +227,7 @@ impl EndpointState {
 
     fn availability(&self, tokens: u32, now_ms: u64) -> (Availability, Room) {
         let (_, told, room) = self.best_lane(tokens, now_ms);
-        if self.gone.load(Relaxed) {
+        if self.gone.is(now_ms) {
             return (Availability::Disabled(Cause::ModelGone), room);
         }
         if told != Availability::Open {
@@ -266,6 +269,7 @@ impl EndpointState {
                     self.answered(&self.streams, now_ms);
                 }
                 self.success.add_to(1.0, 1.0, now_ms);
+                self.gone.answered();
                 self.measure(ttft_ms, tokens, duration_ms, now_ms);
             }
             Outcome::Failed { effect, took_ms } => self.apply(lane, effect, u64::from(took_ms), now_ms),
@@ -323,13 +327,13 @@ impl EndpointState {
                 breaker.failure(cause, took_ms, now_ms);
             }
             Effect::DisableKey(Cause::QuotaSpent) => {
-                self.gone.store(true, Relaxed);
+                self.gone.note(now_ms);
                 if lane.key.was_unpaid() {
                     lane.key.disabled.extend(now_ms + KEY_DISABLED_MS, Cause::QuotaSpent);
                 }
             }
             Effect::DisableKey(cause) => lane.key.disabled.extend(now_ms + KEY_DISABLED_MS, cause),
-            Effect::DropModel => self.gone.store(true, Relaxed),
+            Effect::DropModel => self.gone.note(now_ms),
         }
     }
 

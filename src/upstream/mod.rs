@@ -7,6 +7,7 @@
 
 mod breaker;
 mod budget;
+mod gone;
 pub mod health;
 pub mod hints;
 mod in_flight;
@@ -17,6 +18,7 @@ mod measure;
 mod memory;
 pub mod pool;
 mod quota;
+mod quota_report;
 mod recent;
 mod status;
 
@@ -27,5 +29,6 @@ pub use key::KeyState;
 pub use memory::{Kept, KeyName};
 pub use pool::Pool;
 pub use quota::{Observed, Reading};
+pub use quota_report::quota_report;
 pub use recent::RECENT_S;
 pub use status::{KeyStatus, Status};

@@ -16,10 +16,11 @@ mod script;
 
 mod accounts;
 mod admin;
-mod broken;
 mod board;
+mod broken;
 mod canary;
 mod capped;
+mod catalog;
 mod cli_accounts;
 mod clients;
 mod cooldown;

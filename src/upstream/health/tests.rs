@@ -248,11 +248,14 @@ fn guessed_waits_double_up_to_five_minutes_until_a_success() {
 }
 
 #[test]
-fn a_vanished_model_is_out_until_it_is_listed_again() {
+fn a_vanished_model_is_out_for_a_while_or_until_its_row_changes() {
     let state = state();
+    state.listed(1);
     fail(&state, Effect::DropModel, T);
-    assert_eq!(state.begin(0, T + 1_000_000).err(), Some(Availability::Disabled(Cause::ModelGone)));
-    state.relisted();
+    state.listed(1);
+    assert_eq!(state.begin(0, T + 599_999).err(), Some(Availability::Disabled(Cause::ModelGone)));
+    assert!(state.begin(0, T + 600_000).is_ok());
+    state.listed(2);
     assert!(state.begin(0, T).is_ok());
 }
 

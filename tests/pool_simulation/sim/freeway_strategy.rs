@@ -7,7 +7,9 @@ use super::waiting::{Look, Waiting};
 use super::world::{Route, World};
 use freeway::catalog::{Capability, Endpoint};
 use freeway::protocol::facts::RequestFacts;
-use freeway::routing::verdict::{Effect, ErrorBody, Refusal, Situation, UpstreamReply, Verdict, no_reply, verdict};
+use freeway::routing::verdict::{
+    Effect, ErrorBody, Refusal, Situation, UpstreamReply, Verdict, no_reply, verdict,
+};
 use freeway::routing::{Classification, NoRoute, Policy};
 use freeway::snapshot::{Ask, Begun, Choice, Snapshot};
 use freeway::upstream::{InFlight, Outcome, Pool, hints};
@@ -178,7 +180,9 @@ impl Strategy for Freeway<'_> {
     }
 
     fn answered(&mut self, id: usize, ttft_ms: u64, took_ms: u64, now_ms: u64) {
-        let Some(mut guard) = self.under_way.remove(&id).and_then(|under_way| under_way.guard) else { return };
+        let Some(mut guard) = self.under_way.remove(&id).and_then(|under_way| under_way.guard) else {
+            return;
+        };
         let request = &self.requests[id];
         let ms = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
         guard.used(request.prompt + request.answer);
