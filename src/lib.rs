@@ -138,7 +138,7 @@
 //! | what of limits outlives a restart | `src/upstream/memory.rs`, `src/services/quota_keeper.rs` |
 //! | how a process stops, and another takes over | `src/services/drain.rs`, `src/server/{handover,front}.rs` |
 //! | the simulated models | `conf/simulated.toml`, `src/services/simulate/` |
-//! | a recorded quirk of a provider | `tests/fixtures/`, two files |
+//! | a known quirk of a provider | `tests/fixtures/`, one file or two |
 //!
 //! To mount Freeway in a Pingora server of your own, see `server::Freeway`.
 

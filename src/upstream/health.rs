@@ -304,7 +304,11 @@ impl EndpointState {
     fn apply(&self, lane: &Lane, effect: Effect, took_ms: u64, now_ms: u64) {
         match effect {
             // It answered, only not this request: alive.
-            Effect::None | Effect::NeedsLargerContext => self.alive(lane, now_ms),
+            Effect::None => self.alive(lane, now_ms),
+            Effect::NeedsLargerContext { learned } => {
+                self.alive(lane, now_ms);
+                lane.learn(Scope::Model, learned, now_ms);
+            }
             Effect::LearnMissing(lacks) => {
                 self.alive(lane, now_ms);
                 self.lacks.refused(lacks, now_ms);
@@ -313,8 +317,9 @@ impl EndpointState {
                 self.alive(lane, now_ms);
                 self.lacks.flawed(lacks, now_ms);
             }
-            Effect::Cool { scope, for_ms, cause, guessed } => {
-                lane.cool(scope, for_ms, cause, guessed, now_ms)
+            Effect::Cool { scope, for_ms, cause, guessed, learned } => {
+                lane.cool(scope, for_ms, cause, guessed, now_ms);
+                lane.learn(scope, learned, now_ms);
             }
             Effect::Fail { scope, cause } => {
                 self.success.add_to(1.0, 0.0, now_ms);

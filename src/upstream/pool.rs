@@ -156,7 +156,13 @@ mod tests {
         let pool = Pool::new();
         let [m, n, other] =
             [("a", "m"), ("a", "n"), ("b", "m")].map(|(p, m)| pool.state(&endpoint(p, "k", m)));
-        let cool = |scope| Effect::Cool { scope, for_ms: 1_000, cause: Cause::RateLimited, guessed: false };
+        let cool = |scope| Effect::Cool {
+            scope,
+            for_ms: 1_000,
+            cause: Cause::RateLimited,
+            guessed: false,
+            learned: None,
+        };
         fail(&m, cool(Scope::Model));
         assert!(cooled(&m) && !cooled(&n));
         fail(&m, cool(Scope::Key));

@@ -86,7 +86,13 @@ fn an_ejected_endpoint_may_still_be_a_last_resort() {
     fail(&state, error(Cause::Timeout), T);
     assert!(state.begin(0, T).is_err());
     assert!(state.begin_regardless(0, T).is_ok());
-    let told = Effect::Cool { scope: Scope::Model, for_ms: 9_000, cause: Cause::RateLimited, guessed: false };
+    let told = Effect::Cool {
+        scope: Scope::Model,
+        for_ms: 9_000,
+        cause: Cause::RateLimited,
+        guessed: false,
+        learned: None,
+    };
     fail(&state, told, T);
     assert!(state.begin_regardless(0, T).is_err(), "what the provider said holds");
 }
@@ -222,7 +228,13 @@ fn a_trial_of_an_endpoint_never_measured_is_given_three_seconds() {
 #[test]
 fn a_rate_limited_model_is_left_alone_exactly_as_long_as_it_said() {
     let state = state();
-    let told = Effect::Cool { scope: Scope::Model, for_ms: 5_289, cause: Cause::RateLimited, guessed: false };
+    let told = Effect::Cool {
+        scope: Scope::Model,
+        for_ms: 5_289,
+        cause: Cause::RateLimited,
+        guessed: false,
+        learned: None,
+    };
     fail(&state, told, T);
     assert!(state.begin(0, T + 5_288).is_err());
     assert!(state.begin(0, T + 5_289).is_ok());
@@ -232,8 +244,13 @@ fn a_rate_limited_model_is_left_alone_exactly_as_long_as_it_said() {
 #[test]
 fn guessed_waits_double_up_to_five_minutes_until_a_success() {
     let state = state();
-    let guess =
-        Effect::Cool { scope: Scope::Model, for_ms: 60_000, cause: Cause::RateLimited, guessed: true };
+    let guess = Effect::Cool {
+        scope: Scope::Model,
+        for_ms: 60_000,
+        cause: Cause::RateLimited,
+        guessed: true,
+        learned: None,
+    };
     let mut now = T;
     let mut waits = Vec::new();
     for _ in 0..4 {

@@ -8,6 +8,7 @@ mod calendar;
 mod meter;
 pub(super) mod sliding;
 
+pub(super) use calendar::next_start;
 pub(super) use sliding::Sliding;
 
 use crate::catalog::{Limit, LimitScope, Midnight, Period, Quotas, Unit, Window};
@@ -92,6 +93,8 @@ pub struct Observed {
     pub limit: Option<u64>,
     /// How much is left.
     pub remaining: Option<u64>,
+    /// Milliseconds until all of it is back.
+    pub resets_in_ms: Option<u64>,
 }
 
 /// One limit as people see it, and as it is kept over restarts.
@@ -207,7 +210,7 @@ impl Quota {
             self.note_limits();
         }
         if let (Some(limit), Some(remaining)) = (meter.said(), observed.remaining) {
-            meter.at_least(limit.saturating_sub(remaining), now_ms);
+            meter.at_least_for(limit.saturating_sub(remaining), observed.resets_in_ms, now_ms);
         }
     }
 
