@@ -279,7 +279,8 @@ impl Exchange {
             return Step::Fail(Vec::new(), Error::explain(failover::SPENT, "no attempt under way"));
         };
         let mut out = Vec::new();
-        match attempt.absorb(tasks, now, &mut out) {
+        let now_ms = self.job.gateway.clock.ms_at(now);
+        match attempt.absorb(tasks, now, now_ms, &mut out) {
             Ok(Flow::More) if out.is_empty() => Step::Wait,
             Ok(Flow::More) => {
                 self.committed = true;

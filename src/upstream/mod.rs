@@ -14,6 +14,7 @@ mod in_flight;
 mod key;
 mod lacks;
 mod lane;
+pub mod limit_headers;
 mod measure;
 mod memory;
 pub mod pool;

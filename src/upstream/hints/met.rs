@@ -166,7 +166,7 @@ impl Said<'_> {
 
     /// GitHub's word for the limit, as in `userbymodelbyminute`.
     fn kind(&self) -> String {
-        let in_prose = || Some(self.error.message.split_once(" exceeded for ")?.1.split(['.', ' ']).next()?);
+        let in_prose = || self.error.message.split_once(" exceeded for ")?.1.split(['.', ' ']).next();
         let kind = (self.headers)("x-ratelimit-type").or_else(in_prose);
         kind.unwrap_or_default().to_ascii_lowercase()
     }

@@ -76,6 +76,7 @@ fn a_provider_is_believed_downward_only() {
         scope: LimitScope::Model,
         limit: Some(30),
         remaining: Some(remaining),
+        resets_in_ms: None,
     };
     quota.observe(&observed(3), T);
     quota.observe(&observed(25), T);
