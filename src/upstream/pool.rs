@@ -185,7 +185,8 @@ mod tests {
         let provider = Arc::new(provider);
         let said = |limit, remaining| {
             let (unit, per, scope) = (Unit::Requests, Period::Day, LimitScope::Account);
-            [Observed { unit, per, scope, limit: Some(limit), remaining: Some(remaining) }]
+            let (limit, remaining) = (Some(limit), Some(remaining));
+            [Observed { unit, per, scope, limit, remaining, resets_in_ms: None }]
         };
         pool.observe_account(&provider, &said(50, 0), T);
         let state = pool.state(&Endpoint::new(Arc::clone(&provider), Model::default(), "m".to_owned()));

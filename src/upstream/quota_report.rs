@@ -18,7 +18,7 @@ fn free_requests_of_the_day(said: &Value) -> Vec<Observed> {
     let unused = said["used"].as_u64().map(|used| limit.saturating_sub(used));
     let remaining = [said["remaining"].as_u64(), unused].into_iter().flatten().min();
     let (unit, per, scope) = (Unit::Requests, Period::Day, LimitScope::Account);
-    vec![Observed { unit, per, scope, limit: Some(limit), remaining }]
+    vec![Observed { unit, per, scope, limit: Some(limit), remaining, resets_in_ms: None }]
 }
 
 #[cfg(test)]

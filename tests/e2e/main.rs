@@ -46,3 +46,4 @@ mod scripted;
 mod secure;
 mod storm;
 mod streaming;
+mod told;
