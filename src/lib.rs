@@ -120,7 +120,7 @@
 //! | what a request is found to need | `src/protocol/inspect/` |
 //! | task, complexity, scores, order | `src/routing/{classify,score,mod}.rs` |
 //! | what a status or an error text means | `src/routing/verdict.rs` and `verdict/words.rs` |
-//! | how "try again later" is read | `src/upstream/hints.rs`: how long; `hints/met.rs`: which limit |
+//! | how "try again later" is read | `src/upstream/hints.rs`: how long; `src/upstream/hints/met.rs`: which limit |
 //! | how a good answer says what is left | `src/upstream/limit_headers.rs` |
 //! | when an endpoint is left alone | `src/upstream/{health,breaker}.rs` |
 //! | the shape of answers | `src/protocol/normalize/` |

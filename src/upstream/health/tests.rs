@@ -1,5 +1,6 @@
 use super::*;
-use crate::catalog::{Capability, Endpoint, Model, Provider};
+use crate::catalog::{Capability, Endpoint, Model, Period, Provider, Unit};
+use crate::routing::verdict::Learned;
 use crate::upstream::Pool;
 
 const T: u64 = 1_787_400_000_000;
@@ -307,4 +308,36 @@ fn old_measurements_and_old_failures_are_forgotten() {
     assert!(state.condition(0, T).success < 0.1);
     let later = state.condition(0, T + (STALE_S as u64 + 1) * 1000);
     assert!(later.success > 0.9 && later.ttft_ms == 0.0 && later.tokens_per_s == 0.0, "{later:?}");
+}
+
+#[test]
+fn what_a_refusal_has_shown_to_be_too_much_is_less_than_was_used() {
+    let state = state();
+    let learned = Some(Learned { unit: Unit::Requests, per: Period::MINUTE, limit: None });
+    let (scope, cause) = (Scope::Model, Cause::RateLimited);
+    let effect = Effect::Cool { scope, for_ms: 20_000, cause, guessed: false, learned };
+    let begin = |at| state.begin(10, at).expect("room");
+    let mut sent: Vec<_> = (0..4).map(|_| begin(T)).collect();
+    sent.iter_mut().for_each(InFlight::sent);
+    let mut refused = sent.remove(3);
+    refused.observe(Outcome::Failed { effect, took_ms: 5 }, T);
+    refused.refused();
+    drop((refused, sent));
+    let limits = |at| state.readings(at).find_map(|(_, reading)| reading.limit);
+    assert_eq!(limits(T), Some(3), "three were answered");
+    let later = T + 20_000;
+    assert_eq!(wait(&state, later) / 1_000, 40, "and three in a minute there are");
+}
+
+#[test]
+fn the_first_request_that_is_refused_shows_no_limit() {
+    let state = state();
+    let learned = Some(Learned { unit: Unit::Requests, per: Period::MINUTE, limit: None });
+    let (scope, cause) = (Scope::Model, Cause::RateLimited);
+    let effect = Effect::Cool { scope, for_ms: 20_000, cause, guessed: false, learned };
+    let mut only = state.begin(10, T).expect("room");
+    only.sent();
+    only.observe(Outcome::Failed { effect, took_ms: 5 }, T);
+    drop(only);
+    assert_eq!(wait(&state, T), 20_000, "whether or not it counts");
 }

@@ -84,12 +84,17 @@ impl Meter {
         Some(self.limit.load(Relaxed)).filter(|limit| *limit != NONE)
     }
 
-    /// A refusal shows that the last of what is used was too much.
+    /// A refusal shows that the last of what is used was too much. Where that was all there is nothing to
+    /// learn: whoever used up the rest was not seen.
     pub(super) fn refused(&self, now_ms: u64) {
+        let used = self.used(now_ms);
         let most = match self.unit {
-            Unit::Requests => self.used(now_ms).saturating_sub(1).max(1),
-            Unit::Tokens => (self.used(now_ms) / 10 * 9).max(1),
+            Unit::Requests => used.saturating_sub(1),
+            Unit::Tokens => used / 10 * 9,
         };
+        if most == 0 {
+            return;
+        }
         // One burst of refusals is one lesson.
         let known = self.limit(now_ms).unwrap_or(NONE);
         if most < known {
