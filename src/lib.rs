@@ -133,6 +133,7 @@
 //! | model rows | `src/proxy/models.rs` |
 //! | what people see of endpoints, limits and keys | `src/board/`, `src/metrics/endpoints.rs` |
 //! | paths about accounts, and the operator's | `src/api/{route,admin}.rs` |
+//! | a caller's own provider key | `src/proxy/own_keys.rs`, `src/upstream/borrowed.rs` |
 //! | headers | `src/proxy/forward.rs` up, `src/proxy/reply.rs` down |
 //! | a setting | `src/config/file.rs`, then the README's table and `conf/single-node.toml`; a test compares them |
 //! | a metric | `src/metrics.rs` or `metrics/`, then the README's table |

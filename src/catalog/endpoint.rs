@@ -98,6 +98,8 @@ pub struct Provider {
     pub max_concurrency: Option<u32>,
     /// What it allows in which time.
     pub quotas: Quotas,
+    /// It is called with callers' own keys only; the operator's reads the model list.
+    pub callers_keys: bool,
     /// It is one of the built-in simulated ones.
     pub simulated: bool,
 }
@@ -122,6 +124,7 @@ impl Provider {
             headers: Vec::new(),
             max_concurrency: None,
             quotas: Quotas::default(),
+            callers_keys: false,
             simulated: false,
         }
     }

@@ -7,6 +7,7 @@ mod endpoint;
 mod free;
 mod limits;
 mod lists;
+mod own_keys;
 mod pattern;
 mod profile;
 mod quality;
@@ -24,6 +25,7 @@ pub use limits::{BadPeriod, Limit, LimitHeader, LimitScope, Midnight, Period, Qu
 pub use lists::{
     BadList, ListDialect, Listing, MAX_ROWS, description, parse_models, undescribed, with_descriptions,
 };
+pub use own_keys::OwnKeys;
 pub use profile::{
     BUILT_IN, BadProfile, FreeWhen, ListProfile, ListRules, ModelDefaults, ModelRule, ProviderFile,
     ProviderProfile, QuotaDialect, QuotaProfile,

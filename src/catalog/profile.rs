@@ -41,6 +41,9 @@ pub struct ProviderProfile {
     /// In use only where the operator names it: a server of their own.
     #[serde(default)]
     pub local: bool,
+    /// It is called with callers' own keys only; the operator's, if any, reads the model list.
+    #[serde(default)]
+    pub callers_keys: bool,
     /// It speaks HTTP/2 without TLS.
     #[serde(default)]
     pub h2c: bool,
@@ -202,6 +205,7 @@ impl ProviderProfile {
                 midnight: self.midnight.clone(),
                 failures_count: self.failures_count,
             },
+            callers_keys: self.callers_keys,
             simulated: false,
         })
     }

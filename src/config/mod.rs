@@ -51,6 +51,8 @@ pub struct Config {
     pub queue: Patience,
     /// The most upstream attempts for one request.
     pub max_attempts: usize,
+    /// Callers may bring keys of their own for providers.
+    pub own_keys: bool,
     /// How candidates are ranked.
     pub policy: Policy,
     /// Seed of the tie-breaks.

@@ -386,8 +386,7 @@ impl Exchange {
     pub(super) fn finish(&mut self, settled: Option<Settled>, mut out: Vec<u8>) -> Vec<u8> {
         if let Some(mut attempt) = self.attempt.take() {
             let bill = self.settlement.bill(settled);
-            let metadata =
-                self.job.metadata.then(|| reply::metadata(&self.job, &self.tried, Some(&attempt.endpoint)));
+            let metadata = self.job.metadata.then(|| reply::metadata(&self.job, &self.tried, Some(&attempt)));
             attempt.reply.finish(&bill, metadata.as_deref(), &mut out);
             self.attempt = Some(attempt);
             self.settlement.keep_answer(&self.job, &out);
@@ -412,10 +411,9 @@ impl Exchange {
         if std::mem::replace(&mut self.head_written, true) {
             return None;
         }
-        let endpoint = self.attempt.as_ref().map(|a| a.endpoint.as_ref());
         let length = if self.streams() { None } else { whole };
         let credits = if self.streams() { None } else { self.settlement.receipt() };
-        Some(reply::success_head(&self.job, endpoint, self.tried.len() + 1, credits, h2, length))
+        Some(reply::success_head(&self.job, self.attempt.as_ref(), self.tried.len() + 1, credits, h2, length))
     }
 
     /// Bytes have gone out.

@@ -245,6 +245,9 @@ pub(super) fn conclude(exchange: &mut Exchange, failure: Failure, now: Instant) 
     if matches!(failure, Failure::Refused { .. }) {
         attempt.guard.refused();
     }
+    if attempt.guard.is_borrowed() && is_about_the_key(effect) {
+        exchange.job.choice.forget_own_key(&attempt.endpoint.provider);
+    }
     let reason = failure.reason();
     let endpoint = Arc::clone(&attempt.endpoint);
     let gateway = Arc::clone(&exchange.job.gateway);
@@ -269,6 +272,11 @@ pub(super) fn conclude(exchange: &mut Exchange, failure: Failure, now: Instant) 
     }
     tracing::debug!(endpoint = %attempt.endpoint.key, reason = reason.name(), tried, retry, "attempt failed");
     retry
+}
+
+/// Whether the provider's other models would refuse the key, too.
+fn is_about_the_key(effect: Effect) -> bool {
+    matches!(effect, Effect::DisableKey(_) | Effect::Cool { scope: Scope::Key | Scope::Provider, .. })
 }
 
 /// Whether there may be one more retry among all requests. Nobody's request fails because it tried out for the

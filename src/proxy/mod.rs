@@ -21,6 +21,7 @@ mod limit;
 mod local;
 mod models;
 mod no_route;
+mod own_keys;
 mod peers;
 mod prepare;
 mod reply;

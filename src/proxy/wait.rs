@@ -249,7 +249,7 @@ fn millis(duration: Duration) -> u64 {
 /// The same for requests that need the same and are about as long: where one finds no place, the others need
 /// not look. Steps of a quarter, so that little is missed by it.
 fn class(facts: &RequestFacts, classification: Classification) -> u64 {
-    let RequestFacts { model, choices, requirements, preferences, .. } = facts;
+    let RequestFacts { model, choices, requirements, preferences, own_keys, .. } = facts;
     // The session is no wish, and what only orders candidates leaves none out.
     let Preferences {
         models,
@@ -265,6 +265,7 @@ fn class(facts: &RequestFacts, classification: Classification) -> u64 {
     let answer = classification.expected_output_tokens(&facts.features).min(8192);
     let mut class = DefaultHasher::new();
     (model, choices, models, order, only, ignore).hash(&mut class);
+    own_keys.slugs().for_each(|slug| slug.hash(&mut class));
     (no_fallbacks, require_parameters, deny_data_collection, context_compression).hash(&mut class);
     (allowed_models, excluded_models).hash(&mut class);
     (requirements.hard, requirements.soft).hash(&mut class);
@@ -309,5 +310,7 @@ mod tests {
         check(|facts| facts.model = Some("a/b".to_owned()), false);
         check(|facts| facts.preferences.deny_data_collection = true, false);
         check(|facts| facts.preferences.only.push("groq".to_owned()), false);
+        let own_key = crate::catalog::Secret::new("k").expect("a key");
+        check(|facts| assert!(facts.own_keys.add("groq", own_key)), false);
     }
 }

@@ -88,6 +88,8 @@ pub enum Cause {
     Busy,
     /// Its answers broke off.
     Truncated,
+    /// Only callers' own keys are used for it.
+    CallersKeysOnly,
 }
 
 impl Cause {
@@ -105,6 +107,7 @@ impl Cause {
             Self::Misbehaving => "misbehaving",
             Self::Busy => "busy",
             Self::Truncated => "truncated",
+            Self::CallersKeysOnly => "callers_keys_only",
         }
     }
 }

@@ -158,11 +158,22 @@ impl EndpointState {
             return Err(shut);
         }
         let mut guard = self.begin_regardless(tokens, now_ms)?;
-        for (breaker, trial) in self.breakers(lane).into_iter().zip(&mut guard.trials) {
+        self.enter_trials(&mut guard, now_ms)?;
+        Ok(guard)
+    }
+
+    /// Takes the half-open trials there are to take; what was taken is given back with the guard.
+    pub(super) fn enter_trials(&self, guard: &mut InFlight, now_ms: u64) -> Result<(), Availability> {
+        for (breaker, trial) in self.breakers(&self.lanes[0]).into_iter().zip(&mut guard.trials) {
             let cooling = |(for_ms, cause)| Availability::Cooling { for_ms, cause };
             *trial = breaker.enter(now_ms).map_err(cooling)?;
         }
-        Ok(guard)
+        Ok(())
+    }
+
+    /// The provider does not serve the model any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Relaxed)
     }
 
     /// What may be in doubt about a call: what answers, whether it makes sense, whether it comes to its end,
@@ -171,12 +182,12 @@ impl EndpointState {
         [&self.breaker, &self.sense, &self.streams, &lane.key.account.breaker]
     }
 
-    fn shut_for(&self, lane: &Lane, now_ms: u64) -> Availability {
+    pub(super) fn shut_for(&self, lane: &Lane, now_ms: u64) -> Availability {
         longest(self.breakers(lane).map(|breaker| breaker.closed_for(now_ms)))
     }
 
-    pub(super) fn release(&self, lane: &Lane, trials: &[Option<Trial>; BREAKERS]) {
-        for (breaker, trial) in self.breakers(lane).into_iter().zip(trials) {
+    pub(super) fn release(&self, trials: &[Option<Trial>; BREAKERS]) {
+        for (breaker, trial) in self.breakers(&self.lanes[0]).into_iter().zip(trials) {
             trial.iter().for_each(|trial| breaker.release(trial));
         }
     }

@@ -5,6 +5,7 @@
 //! nothing here keeps the pool from emptying, because ejection is soft: whoever plans may still
 //! call an ejected endpoint as a last resort ([`EndpointState::begin_regardless`]).
 
+mod borrowed;
 mod breaker;
 mod budget;
 mod gone;

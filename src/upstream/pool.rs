@@ -95,6 +95,7 @@ impl Inner {
                 || known.keys == provider.keys
                     && known.quotas == provider.quotas
                     && known.max_concurrency == provider.max_concurrency
+                    && known.callers_keys == provider.callers_keys
         };
         if let Some((_, keys)) = self.providers.get(&provider.slug).filter(|(known, _)| same(known)) {
             return keys.clone();

@@ -36,6 +36,7 @@ mod local;
 mod metering;
 mod metrics;
 mod midway;
+mod own_keys;
 mod pace;
 mod paying;
 mod pool;

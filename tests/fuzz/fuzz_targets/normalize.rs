@@ -42,7 +42,7 @@ fn run<'a>(shape: ReplyShape, is_stream: bool, pieces: impl Iterator<Item = &'a 
     let Measurement { usage, source } = reply.meter().measure(14, None);
     match &fault {
         None => {
-            reply.finish(&Bill { usage, source, cost: Price::default().charge(&usage) }, None, &mut output)
+            reply.finish(&Bill { usage, source, cost: Price::default().charge(&usage), own_key: false }, None, &mut output)
         }
         Some(_) => reply.abort(&ApiError::new(ErrorKind::ProviderFailed, "it broke off"), &mut output),
     }
