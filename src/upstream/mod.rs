@@ -14,6 +14,7 @@ mod key;
 mod lacks;
 mod lane;
 mod measure;
+mod patience;
 pub mod pool;
 mod quota;
 

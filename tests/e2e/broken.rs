@@ -117,7 +117,7 @@ fn request(number: usize) -> Value {
             "json_schema": {"name": "place", "schema": schema}}}),
         ),
     };
-    if number / 240 % 2 == 0 { request } else { streamed(request) }
+    if (number / 240).is_multiple_of(2) { request } else { streamed(request) }
 }
 
 /// Whether a client was served: an answer to its end, and no flawed one where it came whole.
