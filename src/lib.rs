@@ -123,6 +123,8 @@
 //! | how "try again later" is read | `src/upstream/hints.rs`: how long; `src/upstream/hints/met.rs`: which limit |
 //! | how a good answer says what is left | `src/upstream/limit_headers.rs` |
 //! | when an endpoint is left alone | `src/upstream/{health,breaker}.rs` |
+//! | when an answer is of no use | `src/protocol/normalize/watch.rs`, `src/protocol/schema.rs`, `src/proxy/flawed.rs` |
+//! | how many retries there may be | `src/upstream/budget.rs` |
 //! | the shape of answers | `src/protocol/normalize/` |
 //! | the status and words of an error | `src/protocol/errors/kind.rs` |
 //! | whose tokens count | `src/metering/mod.rs` |

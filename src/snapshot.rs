@@ -154,3 +154,6 @@ impl Choice {
         self.next >= self.plan.candidates.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,7 +71,14 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn new(job: &Job, endpoint: Arc<Endpoint>, guard: InFlight, now: Instant) -> Self {
+    /// `others`: somebody else can be asked if this one does not answer.
+    pub(super) fn new(
+        job: &Job,
+        endpoint: Arc<Endpoint>,
+        guard: InFlight,
+        others: bool,
+        now: Instant,
+    ) -> Self {
         let identity = super::reply::identity(&job.id, job.created, Some(&endpoint));
         let mut reply = Reply::new(Arc::new(identity), job.shape);
         if job.facts.features.attachments > 0 {
@@ -84,7 +91,7 @@ impl Attempt {
             reply.keep_end_back();
         }
         let whole = (!job.shape.stream).then_some(job.choice.plan.expected_output_tokens);
-        let patience = guard.patience_ms(whole, job.gateway.clock.ms_at(now));
+        let patience = guard.patience_ms(whole, job.gateway.clock.ms_at(now)).filter(|_| others);
         let patience = patience.map_or(Duration::MAX, Duration::from_millis);
         let limit = job.fit.map(|fit| fit.max_output_tokens);
         Self {

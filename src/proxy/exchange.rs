@@ -15,12 +15,12 @@ use crate::accounts::Fit;
 use crate::catalog::Endpoint;
 use crate::ledger::Posting;
 use crate::protocol::facts::RequestFacts;
-use crate::protocol::normalize::{Identity, ReplyShape, Shown};
-use crate::routing::verdict::{Effect, Refusal};
+use crate::protocol::normalize::{Identity, ReplyShape};
+use crate::routing::verdict::Refusal;
 use crate::routing::{Availability, Candidate, RoutePlan};
 use crate::snapshot::{Choice, Snapshot};
 use crate::store::Settled;
-use crate::upstream::{InFlight, Outcome};
+use crate::upstream::InFlight;
 use bytes::Bytes;
 use pingora::Error;
 use pingora::http::ResponseHeader;
@@ -148,12 +148,13 @@ impl Exchange {
         self.at = at;
         self.failure = None;
         self.settlement.begun(now, &self.job);
-        self.attempt = Some(Attempt::new(&self.job, endpoint.clone(), guard, now));
+        let others = self.has_others();
+        self.attempt = Some(Attempt::new(&self.job, endpoint.clone(), guard, others, now));
         Ok(endpoint)
     }
 
     /// Takes a place at the next candidate that has one.
-    fn begin_next(&mut self, now_ms: u64) -> Option<(usize, InFlight)> {
+    pub(super) fn begin_next(&mut self, now_ms: u64) -> Option<(usize, InFlight)> {
         let Job { choice, snapshot, .. } = &mut self.job;
         let endpoints = &snapshot.catalog.endpoints;
         choice.begin_next(snapshot, now_ms, |position| is_pointless(&self.tried, &endpoints[position]))
@@ -295,38 +296,6 @@ impl Exchange {
         }
     }
 
-    /// The answer is whole. One that is of no use is not delivered while somebody else can be asked.
-    fn complete(&mut self, out: Vec<u8>, now: Instant) -> Step {
-        let Some(attempt) = &self.attempt else { return Step::Finish(out) };
-        let Shown { able, flaw } = attempt.reply.shown(&self.job.facts.expected, &self.job.body);
-        let now_ms = self.job.gateway.clock.ms_at(now);
-        attempt.guard.shown(able);
-        let Some(lacks) = flaw else { return Step::Finish(out) };
-        if !self.committed && self.begin_elsewhere(now) {
-            return self.fail(Failure::Flawed(lacks), out);
-        }
-        if let Some(attempt) = &self.attempt {
-            let took_ms = u32::try_from((now - attempt.started).as_millis()).unwrap_or(u32::MAX);
-            attempt.guard.observe(Outcome::Failed { effect: Effect::Flaw(lacks), took_ms }, now_ms);
-        }
-        Step::Finish(out)
-    }
-
-    /// Takes a place for another attempt, if there may be one and somebody has room.
-    fn begin_elsewhere(&mut self, now: Instant) -> bool {
-        let last = self.tried.len() + 1 >= self.job.gateway.config.max_attempts;
-        if last || self.job.facts.preferences.no_fallbacks || now >= self.deadline() {
-            return false;
-        }
-        let now_ms = self.job.gateway.clock.ms_at(now);
-        let begun = self.begin_next(now_ms);
-        if begun.is_none() || !failover::may_retry(&self.job.gateway, false, now_ms) {
-            return false;
-        }
-        self.job.first = begun;
-        true
-    }
-
     /// Goes on with what arrived before the count.
     pub(super) fn resume(&mut self, now: Instant) -> Step {
         let backlog = self.attempt.as_mut().map(Attempt::take_backlog).unwrap_or_default();
@@ -352,7 +321,7 @@ impl Exchange {
         out
     }
 
-    fn fail(&mut self, failure: Failure, mut out: Vec<u8>) -> Step {
+    pub(super) fn fail(&mut self, failure: Failure, mut out: Vec<u8>) -> Step {
         let error = Error::explain(failover::FAILED, failure.reason().name()).into_up();
         if self.committed {
             let api = reply::mid_stream_error(&failure);

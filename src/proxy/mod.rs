@@ -13,6 +13,7 @@ mod charge;
 mod context;
 mod exchange;
 mod failover;
+mod flawed;
 mod forward;
 mod gateway;
 mod idempotency;

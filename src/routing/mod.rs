@@ -125,7 +125,7 @@ impl Found {
         // That failures go on is a guess, and a guess must not turn a request away, nor leave a need to one
         // or two endpoints where there are many.
         let well = self.open.len() + self.kept.len();
-        if well >= 1 + self.resting.len() / MOST_AT_REST {
+        if well > self.resting.len() / MOST_AT_REST {
             self.resting.clear();
         }
         if well == 0 && self.limited && !last_chance {

@@ -7,6 +7,7 @@ use super::key::KeyState;
 use super::lacks::Lacks;
 use super::lane::{Lane, longest};
 use super::measure::{Mean, Worst};
+use super::patience::{self, Usual};
 use super::quota::{Reading, Room, Taken};
 use super::recent::Recent;
 use crate::catalog::{CapabilitySet, Endpoint, EndpointKey, LimitScope};
@@ -22,16 +23,6 @@ const STALE_S: f32 = 15.0 * 60.0;
 const FORGIVE_S: f32 = 300.0;
 /// A refused key is not tried again for a day, and not at all once replaced.
 const KEY_DISABLED_MS: u64 = 24 * 3_600_000;
-/// A trial may take so many times as long as usual.
-const PATIENCE: f32 = 4.0;
-/// The least time a trial is given for its first token.
-const LEAST_PATIENCE_MS: u64 = 3_000;
-/// The least time it is given for a whole answer.
-const LEAST_PATIENCE_WHOLE_MS: u64 = 10_000;
-/// Speed before any was measured, slower than most.
-const USUAL_MS_PER_TOKEN: f32 = 25.0;
-/// So often the time doubles.
-const MOST_DOUBLINGS: u32 = 2;
 /// What may be in doubt about a call.
 pub(super) const BREAKERS: usize = 4;
 /// Shorter answers say nothing about speed.
@@ -358,20 +349,12 @@ impl EndpointState {
         self.lacks.shown(capabilities);
     }
 
-    /// How long whoever tries it, after it had timed out, waits for its first token, or for the whole of an
-    /// answer of so many tokens: a few times the usual, and longer each time that proves too short, so that
-    /// what has become slower comes back too. `None` where nothing has timed out.
+    /// How long to wait for it, where that is less than usual; see [`patience`].
     pub(super) fn patience_ms(&self, whole: Option<u32>, now_ms: u64) -> Option<u64> {
         let timed_out = self.breaker.timed_out()?;
-        let usual = |worst: &Worst, unknown| worst.usual(now_ms).unwrap_or(unknown);
-        let (least, usual_ms) = match whole {
-            None => (LEAST_PATIENCE_MS, usual(&self.ttft_ms, 0.0)),
-            Some(tokens) => {
-                let generating_ms = tokens as f32 * usual(&self.ms_per_token, USUAL_MS_PER_TOKEN);
-                (LEAST_PATIENCE_WHOLE_MS, usual(&self.ttft_ms, 0.0) + generating_ms)
-            }
-        };
-        Some(((PATIENCE * usual_ms) as u64).max(least) << timed_out.min(MOST_DOUBLINGS))
+        let usual =
+            Usual { ttft_ms: self.ttft_ms.usual(now_ms), ms_per_token: self.ms_per_token.usual(now_ms) };
+        Some(patience::patience_ms(&usual, timed_out, whole))
     }
 }
 

@@ -18,6 +18,7 @@ mod lane;
 pub mod limit_headers;
 mod measure;
 mod memory;
+mod patience;
 pub mod pool;
 mod quota;
 mod quota_report;
