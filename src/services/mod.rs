@@ -1,4 +1,4 @@
-//! What runs beside the requests, one loop a file: model lists, name lookups, leases, the
+//! What runs beside the requests, one loop a file: model lists, name lookups, turns, leases, the
 //! operator's HTTP, the simulated provider, and the end of the process.
 
 pub mod announce;
