@@ -49,7 +49,8 @@
 //! | | `admit.rs` | The body is read whole, within its size, a deadline and the memory set aside for all. | 408, 413, 415, 503 |
 //! | | `prepare.rs` | [`protocol::inspect`] finds in one pass what the request needs and where it may be edited. | 400 |
 //! | | `idempotency.rs` | A request that was sent before is answered as it was then. | 200, 409 |
-//! | | `prepare.rs` | One [`snapshot::Snapshot`] is taken, and [`routing::plan`] orders the candidates. | 400, 403, 404, 429, 503 |
+//! | | `wait.rs` | One [`snapshot::Snapshot`] is taken, [`routing::plan`] orders the candidates, and a place at the best is taken. | 400, 403, 404, 503 |
+//! | | `wait.rs`, `turns.rs` | Where only limits are in the way: it waits for its turn in the [`queue`]. A client that leaves is seen at once. | 429 |
 //! | | `charge.rs` | `ledger` reserves the worst case, from a lease in memory; `limits` count the request. | 402, 429, 503 |
 //! | | `wrapper.rs` | The wrapper takes the place of the client's session. | |
 //! | `upstream_peer` | `forward.rs`, `exchange.rs` | An attempt begins at the next candidate that takes calls; [`protocol::rewrite`] makes its body. | nobody left |
@@ -87,8 +88,8 @@
 //!   prices, or by the key's free tier where `conf/providers.toml` says so.
 //! - **Nothing leaks.** Upstream heads are made anew; downstream heads too. Prompts, answers and keys are in no
 //!   log, metric, error or `Debug`. A provider's words never reach a client as ours.
-//! - **The request path never waits** but for the client, the upstream, a lease that has run out, and the
-//!   commit before an answer ends: it reads one snapshot, writes
+//! - **The request path never waits** but for the client, the upstream, a lease that has run out, a place
+//!   while all are taken, and the commit before an answer ends: it reads one snapshot, writes
 //!   atomics, and holds the lock of its own exchange for a few instructions. Long bodies and long texts are
 //!   read off the workers.
 //! - **Everything has a bound**: bodies, events, depths, names, candidates, attempts, clocks; each a setting or
@@ -129,6 +130,7 @@
 //! | the status and words of an error | `src/protocol/errors/kind.rs` |
 //! | whose tokens count | `src/metering/mod.rs` |
 //! | how much is reserved | `src/accounts/sizing.rs` |
+//! | who waits, how long, and whose turn it is | `src/queue/`, `src/proxy/{wait,turns}.rs` |
 //! | who is let in | `src/accounts/admission.rs`, `src/limits/` |
 //! | what is stored | `src/store/`: the operations, then each database |
 //! | paths, health | `src/proxy/local.rs` |

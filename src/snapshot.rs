@@ -127,7 +127,7 @@ impl Choice {
             let (state, tokens) = (&snapshot.states[position], self.plan.tokens);
             let own_key = snapshot.own_key(&self.own_keys, position).cloned();
             let begun = match (own_key, *resting) {
-                (Some(key), true) => state.begin_borrowed_regardless(key),
+                (Some(key), true) => state.begin_borrowed_regardless(key, now_ms),
                 (Some(key), false) => state.begin_borrowed(key, now_ms),
                 (None, true) => state.begin_regardless(tokens, now_ms),
                 (None, false) => state.begin(tokens, now_ms),

@@ -35,8 +35,12 @@ impl EndpointState {
     ///
     /// # Errors
     /// The model is gone.
-    pub fn begin_borrowed_regardless(self: &Arc<Self>, key: Secret) -> Result<InFlight, Availability> {
-        match self.is_gone() {
+    pub fn begin_borrowed_regardless(
+        self: &Arc<Self>,
+        key: Secret,
+        now_ms: u64,
+    ) -> Result<InFlight, Availability> {
+        match self.is_gone(now_ms) {
             true => Err(Availability::Disabled(Cause::ModelGone)),
             false => Ok(InFlight::borrowed(Arc::clone(self), key)),
         }
@@ -52,7 +56,7 @@ impl EndpointState {
             } => {
                 return;
             }
-            Outcome::Failed { effect: Effect::NeedsLargerContext, took_ms } => {
+            Outcome::Failed { effect: Effect::NeedsLargerContext { .. }, took_ms } => {
                 Outcome::Failed { effect: Effect::None, took_ms }
             }
             outcome => outcome,
@@ -61,7 +65,7 @@ impl EndpointState {
     }
 
     fn borrowed_availability(&self, now_ms: u64) -> Availability {
-        match self.is_gone() {
+        match self.is_gone(now_ms) {
             true => Availability::Disabled(Cause::ModelGone),
             false => self.shut_for(&self.lanes[0], now_ms),
         }
@@ -112,7 +116,7 @@ mod tests {
         check(Effect::DropModel, open, open);
         for scope in [Scope::Model, Scope::Key, Scope::Provider] {
             let (for_ms, cause) = (60_000, Cause::RateLimited);
-            check(Effect::Cool { scope, for_ms, cause, guessed: false }, open, open);
+            check(Effect::Cool { scope, for_ms, cause, guessed: false, learned: None }, open, open);
         }
     }
 
@@ -125,7 +129,7 @@ mod tests {
         drop(guard);
         assert_ne!(state.condition(1, T).availability, Availability::Open);
         assert!(state.begin_borrowed(own(), T).is_err());
-        assert!(state.begin_borrowed_regardless(own()).is_ok());
+        assert!(state.begin_borrowed_regardless(own(), T).is_ok());
     }
 
     #[test]

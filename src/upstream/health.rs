@@ -163,8 +163,8 @@ impl EndpointState {
     }
 
     /// The provider does not serve the model any more.
-    pub(super) fn is_gone(&self) -> bool {
-        self.gone.load(Relaxed)
+    pub(super) fn is_gone(&self, now_ms: u64) -> bool {
+        self.gone.is(now_ms)
     }
 
     /// What may be in doubt about a call: what answers, whether it makes sense, whether it comes to its end,

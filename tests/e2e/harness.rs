@@ -426,6 +426,13 @@ impl Router {
         String::from_utf8(answer.body).expect("metrics are UTF-8")
     }
 
+    /// Tells it to end when the running answers have.
+    pub fn terminate(&self) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let sent = std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
     /// Whether the program still runs.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
