@@ -2,6 +2,7 @@
 //!
 //! Pure values. Fetching lists is `services::catalog_sync`'s, live condition is `upstream`'s.
 
+mod base_url;
 mod capability;
 mod endpoint;
 mod free;
@@ -14,10 +15,10 @@ mod quality;
 mod source;
 mod terms;
 
+pub use base_url::{BadBaseUrl, BaseUrl};
 pub use capability::{Capability, CapabilitySet};
 pub use endpoint::{
-    Auth, BaseUrl, Endpoint, EndpointKey, FieldProfile, Model, OutputLimitField, Provider, Requirements,
-    Secret, Unmet,
+    Auth, Endpoint, EndpointKey, FieldProfile, Model, OutputLimitField, Provider, Requirements, Secret, Unmet,
 };
 pub use free::Unfit;
 pub use jiff::civil::Date;
