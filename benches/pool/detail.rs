@@ -14,12 +14,16 @@ pub fn print(world: &World) {
     let load = Load { share: 1.0, diurnal: true, seed: 1 };
     let requests = asked(world, load, &accounts());
     let records = route(world, &requests, load.seed, Router::FreewayQueue);
-    println!("\n| model | answers by quarter of the day | of them to hard ones | 429s | requests, tokens a day | a minute |");
+    println!(
+        "\n| model | answers by quarter of the day | of them to hard ones | 429s | requests, tokens a day | a minute |"
+    );
     println!("|---|---|---|---|---|---|");
     for route in world.routes().into_iter().filter(|route| route.key == 0) {
         model(world, route, &requests, &records);
     }
-    println!("\n| hour | asked | hard | client 429 % | client 5xx % | top tier for hard % |\n|---|---|---|---|---|---|");
+    println!(
+        "\n| hour | asked | hard | client 429 % | client 5xx % | top tier for hard % |\n|---|---|---|---|---|---|"
+    );
     for hour in 0..world.length_ms / 3_600_000 {
         by_hour(world, hour, &requests, &records);
     }

@@ -16,8 +16,8 @@ mod script;
 
 mod accounts;
 mod admin;
-mod broken;
 mod board;
+mod broken;
 mod canary;
 mod capped;
 mod cli_accounts;

@@ -90,7 +90,8 @@ enum Event {
 pub fn run(world: &World, requests: &[Request], seed: u64, strategy: &mut dyn Strategy) -> Vec<Record> {
     let servers = world.providers.iter().map(|spec| Server::new(spec, world.start_ms)).collect();
     let records = vec![Record::default(); requests.len()];
-    let mut run = Run { world, requests, seed, servers, records, events: BTreeMap::new(), count: 0, turn_ms: None };
+    let mut run =
+        Run { world, requests, seed, servers, records, events: BTreeMap::new(), count: 0, turn_ms: None };
     for (id, request) in requests.iter().enumerate() {
         run.at(request.at_ms, Event::Arrive(id));
     }
@@ -175,9 +176,15 @@ impl Run<'_> {
                 self.at(first_ms, Event::First(id));
                 self.at(last_ms.max(first_ms), Event::Last(id));
             }
-            Fate::Refused { at_ms, refusal } => self.at(at_ms, Event::Fail(id, route, Failure::Refused(refusal))),
-            Fate::Unreachable { at_ms } => self.at(at_ms, Event::Fail(id, route, Failure::NoReply(Cause::Connect))),
-            Fate::Silent => self.at(now_ms + FIRST_TOKEN_MS, Event::Fail(id, route, Failure::NoReply(Cause::Timeout))),
+            Fate::Refused { at_ms, refusal } => {
+                self.at(at_ms, Event::Fail(id, route, Failure::Refused(refusal)))
+            }
+            Fate::Unreachable { at_ms } => {
+                self.at(at_ms, Event::Fail(id, route, Failure::NoReply(Cause::Connect)))
+            }
+            Fate::Silent => {
+                self.at(now_ms + FIRST_TOKEN_MS, Event::Fail(id, route, Failure::NoReply(Cause::Timeout)))
+            }
         }
     }
 

@@ -2,9 +2,7 @@
 
 use super::window::Rule;
 use super::world::{ModelSpec, ProviderSpec, World};
-use freeway::catalog::{
-    Capability, Catalog, Endpoint, Limit, Midnight, Model, Provider, Quotas, Secret,
-};
+use freeway::catalog::{Capability, Catalog, Endpoint, Limit, Midnight, Model, Provider, Quotas, Secret};
 use serde::Deserialize;
 use serde::de::value::{Error, StrDeserializer};
 use std::sync::Arc;
@@ -24,10 +22,7 @@ pub fn catalog(world: &World) -> Catalog {
 fn provider(spec: &ProviderSpec) -> Provider {
     let mut limits: Vec<_> = spec.rules.iter().map(|rule| rule.told()).collect();
     for model in &spec.models {
-        let of = |rule: &Rule| Limit {
-            pattern: Some(model.id.to_owned()),
-            ..rule.told()
-        };
+        let of = |rule: &Rule| Limit { pattern: Some(model.id.to_owned()), ..rule.told() };
         limits.extend(model.rules.iter().map(of));
     }
     let zone: Result<Midnight, Error> = Midnight::deserialize(StrDeserializer::new(spec.midnight.1));
