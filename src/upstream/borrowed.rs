@@ -147,7 +147,7 @@ mod tests {
             let mut guard = state.begin_borrowed(own(), T).expect("open");
             guard.sent();
             assert_eq!((guard.secret(), guard.is_borrowed()), (Some(&own()), true));
-            guard.used(1_000);
+            guard.answered(600, 400, T);
         }
         let mut ours = state.begin(10, T).expect("nothing of our minute is used");
         ours.sent();

@@ -177,7 +177,7 @@ impl Strategy for UsageBased<'_> {
     fn answered(&mut self, id: usize, _: u64, _: u64, now_ms: u64) {
         let Some(tries) = self.tried.remove(&id) else { return };
         let used = self.deployments.iter_mut().find(|d| Some(&d.route) == tries.routes.last());
-        for deployment in used {
+        if let Some(deployment) = used {
             deployment.advance(now_ms);
             deployment.tokens += f64::from(self.requests[id].prompt + self.requests[id].answer);
         }

@@ -23,6 +23,7 @@ const ATTEMPTS: usize = 4;
 pub struct Freeway<'a> {
     world: &'a World,
     requests: &'a [Request],
+    pool: Pool,
     snapshot: Snapshot,
     policy: Policy,
     under_way: HashMap<usize, UnderWay>,
@@ -37,6 +38,8 @@ struct UnderWay {
     position: usize,
     began_ms: u64,
     refusals: Vec<Refusal>,
+    /// There is to be no other attempt.
+    over: bool,
 }
 
 impl<'a> Freeway<'a> {
@@ -45,7 +48,7 @@ impl<'a> Freeway<'a> {
         let snapshot = Snapshot::new(catalog(world), &pool);
         let waiting = queue.then(Waiting::default);
         let (policy, under_way) = (Policy { reserve: true, ..Policy::default() }, HashMap::new());
-        let mut freeway = Self { world, requests, snapshot, policy, under_way, waiting };
+        let mut freeway = Self { world, requests, pool, snapshot, policy, under_way, waiting };
         freeway.remember_the_day();
         freeway
     }
@@ -117,8 +120,10 @@ impl<'a> Freeway<'a> {
 
     fn start(&mut self, id: usize, begun: Begun, now_ms: u64) -> Step {
         let (choice, position) = (begun.choice, begun.position);
-        let refusals = Vec::new();
-        self.under_way.insert(id, UnderWay { choice, guard: None, position, began_ms: now_ms, refusals });
+        let (guard, refusals) = (None, Vec::new());
+        self.pool.retries().request(now_ms);
+        self.under_way
+            .insert(id, UnderWay { choice, guard, position, began_ms: now_ms, refusals, over: false });
         self.send(id, position, begun.guard, now_ms)
     }
 
@@ -140,7 +145,7 @@ impl Strategy for Freeway<'_> {
             None => {}
         }
         let Some(under_way) = self.under_way.get_mut(&id) else { return self.arrive(id, now_ms) };
-        if under_way.refusals.len() >= ATTEMPTS {
+        if under_way.over {
             return self.end(id);
         }
         match under_way.choice.begin_next(&self.snapshot, now_ms, |_| false) {
@@ -175,6 +180,12 @@ impl Strategy for Freeway<'_> {
             guard.refused();
         }
         under_way.refusals.push(refusal);
+        let budget = self.pool.retries();
+        let granted = guard.is_trial() || budget.take(now_ms);
+        if guard.is_trial() {
+            budget.spend(now_ms);
+        }
+        under_way.over = under_way.refusals.len() >= ATTEMPTS || !granted;
     }
 
     fn first_token(&mut self, id: usize, now_ms: u64) {
