@@ -97,13 +97,14 @@ impl Default for TimeoutsMs {
 struct Routing {
     max_attempts: usize,
     quality_vs_speed: f32,
+    reserve: Option<bool>,
     seed: u64,
     own_keys: bool,
 }
 
 impl Default for Routing {
     fn default() -> Self {
-        Self { max_attempts: 4, quality_vs_speed: 0.5, seed: 0, own_keys: false }
+        Self { max_attempts: 4, quality_vs_speed: 0.5, reserve: None, seed: 0, own_keys: false }
     }
 }
 
@@ -150,6 +151,8 @@ impl File {
         let rules =
             accounts::rules(&self.accounts, &self.limits).map_err(|(field, problem)| bad(&field, problem))?;
         let accounts = (self.accounts.enabled || overrides.accounts).then_some(rules);
+        // A server of one's own refuses nothing it could answer.
+        let reserve = self.routing.reserve.unwrap_or(accounts.is_some());
         let data_dir = overrides.data_dir.clone().or(self.server.data_dir);
         if self.routing.max_attempts == 0 {
             return Err(bad("routing.max_attempts", "must be at least 1".to_owned()));
@@ -196,7 +199,7 @@ impl File {
             queue: self.queue.patience().map_err(|(field, problem)| bad(&field, problem))?,
             max_attempts: self.routing.max_attempts,
             own_keys: self.routing.own_keys,
-            policy: Policy { quality: self.routing.quality_vs_speed, ..Policy::default() },
+            policy: Policy { quality: self.routing.quality_vs_speed, reserve, ..Policy::default() },
             seed: self.routing.seed,
             refresh: Duration::from_secs(self.catalog.refresh_s.max(1)),
             providers,
