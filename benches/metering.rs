@@ -45,7 +45,11 @@ fn relay(identity: &Arc<Identity>, shape: ReplyShape, stream: &[u8], piece: usiz
     }
     let measured = reply.meter().measure(14, None);
     let cost = Price::default().charge(&measured.usage);
-    reply.finish(&Bill { usage: measured.usage, source: measured.source, cost }, None, &mut out);
+    reply.finish(
+        &Bill { usage: measured.usage, source: measured.source, cost, own_key: false },
+        None,
+        &mut out,
+    );
     sent + out.len()
 }
 

@@ -3,7 +3,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use freeway::catalog::{
-    Capability, Catalog, Endpoint, Limit, LimitScope, Model, Period, Provider, Quotas, Secret,
+    Capability, Catalog, Endpoint, Limit, LimitScope, Model, Period, Provider, Quotas, Secret, Terms,
 };
 use freeway::protocol::facts::{PromptFeatures, RequestFacts, Role, Span, Text};
 use freeway::routing::{Classification, Condition, Inputs, Policy, Task, classify, plan};
@@ -18,7 +18,8 @@ fn catalog(count: usize) -> Catalog {
         .map(|i| {
             let base = "https://api.example.com/v1".parse().expect("a base URL");
             let provider = Provider::new(&format!("provider{i}"), base);
-            Arc::new(Provider { trains_on_prompts: i % 2 == 0, ..provider })
+            let terms = Terms { trains_on_prompts: Some(i % 2 == 0), ..Terms::default() };
+            Arc::new(Provider { terms, ..provider })
         })
         .collect();
     let endpoint = |i: usize| {

@@ -49,7 +49,8 @@
 //! | | `admit.rs` | The body is read whole, within its size, a deadline and the memory set aside for all. | 408, 413, 415, 503 |
 //! | | `prepare.rs` | [`protocol::inspect`] finds in one pass what the request needs and where it may be edited. | 400 |
 //! | | `idempotency.rs` | A request that was sent before is answered as it was then. | 200, 409 |
-//! | | `prepare.rs` | One [`snapshot::Snapshot`] is taken, and [`routing::plan`] orders the candidates. | 400, 403, 404, 429, 503 |
+//! | | `wait.rs` | One [`snapshot::Snapshot`] is taken, [`routing::plan`] orders the candidates, and a place at the best is taken. | 400, 403, 404, 503 |
+//! | | `wait.rs`, `turns.rs` | Where only limits are in the way: it waits for its turn in the [`queue`]. A client that leaves is seen at once. | 429 |
 //! | | `charge.rs` | `ledger` reserves the worst case, from a lease in memory; `limits` count the request. | 402, 429, 503 |
 //! | | `wrapper.rs` | The wrapper takes the place of the client's session. | |
 //! | `upstream_peer` | `forward.rs`, `exchange.rs` | An attempt begins at the next candidate that takes calls; [`protocol::rewrite`] makes its body. | nobody left |
@@ -87,8 +88,8 @@
 //!   prices, or by the key's free tier where `conf/providers.toml` says so.
 //! - **Nothing leaks.** Upstream heads are made anew; downstream heads too. Prompts, answers and keys are in no
 //!   log, metric, error or `Debug`. A provider's words never reach a client as ours.
-//! - **The request path never waits** but for the client, the upstream, a lease that has run out, and the
-//!   commit before an answer ends: it reads one snapshot, writes
+//! - **The request path never waits** but for the client, the upstream, a lease that has run out, a place
+//!   while all are taken, and the commit before an answer ends: it reads one snapshot, writes
 //!   atomics, and holds the lock of its own exchange for a few instructions. Long bodies and long texts are
 //!   read off the workers.
 //! - **Everything has a bound**: bodies, events, depths, names, candidates, attempts, clocks; each a setting or
@@ -111,31 +112,39 @@
 //!
 //! | To change | Go to |
 //! |---|---|
-//! | what a provider rejects, renames or limits | `conf/providers.toml` |
+//! | what a provider rejects, renames, limits and says of it | `conf/providers.toml`; `tests/profiles.rs` checks it |
 //! | how a provider's model list is read | `src/catalog/lists/` |
+//! | when lists are read, and what is kept of them | `src/services/catalog_sync.rs` and below it |
+//! | what the operator changes of a provider | `src/config/providers.rs` |
+//! | a model that is listed but not served | `src/upstream/gone.rs` |
 //! | what counts as free | `src/catalog/free.rs` |
 //! | what a request is found to need | `src/protocol/inspect/` |
 //! | task, complexity, scores, order | `src/routing/{classify,score,mod}.rs` |
 //! | what a status or an error text means | `src/routing/verdict.rs` and `verdict/words.rs` |
-//! | how "try again later" is read | `src/upstream/hints.rs` |
+//! | how "try again later" is read | `src/upstream/hints.rs`: how long; `src/upstream/hints/met.rs`: which limit |
+//! | how a good answer says what is left | `src/upstream/limit_headers.rs` |
 //! | when an endpoint is left alone | `src/upstream/{health,breaker}.rs` |
+//! | when an answer is of no use | `src/protocol/normalize/watch.rs`, `src/protocol/schema.rs`, `src/proxy/flawed.rs` |
+//! | how many retries there may be | `src/upstream/budget.rs` |
 //! | the shape of answers | `src/protocol/normalize/` |
 //! | the status and words of an error | `src/protocol/errors/kind.rs` |
 //! | whose tokens count | `src/metering/mod.rs` |
 //! | how much is reserved | `src/accounts/sizing.rs` |
+//! | who waits, how long, and whose turn it is | `src/queue/`, `src/proxy/{wait,turns}.rs` |
 //! | who is let in | `src/accounts/admission.rs`, `src/limits/` |
 //! | what is stored | `src/store/`: the operations, then each database |
 //! | paths, health | `src/proxy/local.rs` |
 //! | model rows | `src/proxy/models.rs` |
 //! | what people see of endpoints, limits and keys | `src/board/`, `src/metrics/endpoints.rs` |
 //! | paths about accounts, and the operator's | `src/api/{route,admin}.rs` |
+//! | a caller's own provider key | `src/proxy/own_keys.rs`, `src/upstream/borrowed.rs` |
 //! | headers | `src/proxy/forward.rs` up, `src/proxy/reply.rs` down |
 //! | a setting | `src/config/file.rs`, then the README's table and `conf/single-node.toml`; a test compares them |
 //! | a metric | `src/metrics.rs` or `metrics/`, then the README's table |
 //! | what of limits outlives a restart | `src/upstream/memory.rs`, `src/services/quota_keeper.rs` |
 //! | how a process stops, and another takes over | `src/services/drain.rs`, `src/server/{handover,front}.rs` |
 //! | the simulated models | `conf/simulated.toml`, `src/services/simulate/` |
-//! | a recorded quirk of a provider | `tests/fixtures/`, two files |
+//! | a known quirk of a provider | `tests/fixtures/`, one file or two |
 //!
 //! To mount Freeway in a Pingora server of your own, see `server::Freeway`.
 

@@ -1,6 +1,6 @@
 //! What one request decides from, swapped whole: the catalog and the live state of its endpoints.
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, OwnKeys, Provider, Secret};
 use crate::protocol::facts::RequestFacts;
 use crate::routing::condition::Condition;
 use crate::routing::{self, Candidate, Classification, Inputs, NoRoute, Policy, RoutePlan};
@@ -17,11 +17,10 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Joins a catalog to the states its endpoints had before. Models the catalog lists count as
-    /// there again.
+    /// Joins a catalog to the states its endpoints had before.
     pub fn new(catalog: Catalog, pool: &Pool) -> Self {
         let states: Vec<_> = catalog.endpoints.iter().map(|endpoint| pool.state(endpoint)).collect();
-        states.iter().for_each(|state| state.relisted());
+        states.iter().zip(&catalog.endpoints).for_each(|(s, e)| s.listed(e.fingerprint()));
         Self { catalog, states }
     }
 
@@ -39,7 +38,11 @@ impl Snapshot {
     /// # Errors
     /// [`NoRoute`] as [`routing::plan`] gives it.
     pub fn choose(&self, ask: &Ask<'_>, now_ms: u64) -> Result<Begun, NoRoute> {
-        let condition = |position: usize, tokens| self.condition(position, tokens, now_ms);
+        let own_keys = &ask.facts.own_keys;
+        let condition = |position: usize, tokens| match self.own_key(own_keys, position) {
+            Some(_) => self.states[position].borrowed_condition(now_ms),
+            None => self.condition(position, tokens, now_ms),
+        };
         let inputs = Inputs {
             facts: ask.facts,
             classification: ask.classification,
@@ -49,14 +52,20 @@ impl Snapshot {
             seed: ask.seed,
             last_chance: ask.last_chance,
         };
-        let mut choice = Choice { plan: routing::plan(&inputs)?, next: 0 };
+        let chosen = || Ok(Choice { plan: routing::plan(&inputs)?, next: 0, own_keys: own_keys.clone() });
+        let mut choice = chosen()?;
         for _ in 0..MOST_RACES {
             if let Some((position, guard)) = choice.begin_next(self, now_ms, |_| false) {
                 return Ok(Begun { choice, position, guard });
             }
-            choice = Choice { plan: routing::plan(&inputs)?, next: 0 };
+            choice = chosen()?;
         }
         Err(NoRoute::Cooling { retry_after_ms: RACED_RETRY_MS })
+    }
+
+    /// The caller's own key for the endpoint at a position.
+    fn own_key<'a>(&self, own_keys: &'a OwnKeys, position: usize) -> Option<&'a Secret> {
+        own_keys.of(&self.catalog.endpoints[position].provider)
     }
 }
 
@@ -86,6 +95,8 @@ pub struct Choice {
     /// Whom to ask, in order.
     pub plan: RoutePlan,
     next: usize,
+    /// Those that were not refused.
+    own_keys: OwnKeys,
 }
 
 /// A request with a place at an endpoint.
@@ -114,15 +125,23 @@ impl Choice {
                 continue;
             }
             let (state, tokens) = (&snapshot.states[position], self.plan.tokens);
-            let begun = match *resting {
-                true => state.begin_regardless(tokens, now_ms),
-                false => state.begin(tokens, now_ms),
+            let own_key = snapshot.own_key(&self.own_keys, position).cloned();
+            let begun = match (own_key, *resting) {
+                (Some(key), true) => state.begin_borrowed_regardless(key, now_ms),
+                (Some(key), false) => state.begin_borrowed(key, now_ms),
+                (None, true) => state.begin_regardless(tokens, now_ms),
+                (None, false) => state.begin(tokens, now_ms),
             };
             if let Ok(guard) = begun {
                 return Some((position, guard));
             }
         }
         None
+    }
+
+    /// The provider has refused the caller's own key: what is left of the plan goes there with ours.
+    pub fn forget_own_key(&mut self, provider: &Provider) {
+        self.own_keys.forget(provider);
     }
 
     /// The last candidate is tried once more.
@@ -135,3 +154,6 @@ impl Choice {
         self.next >= self.plan.candidates.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

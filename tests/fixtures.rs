@@ -117,7 +117,11 @@ fn run(path: &Path, shape: ReplyShape, pieces: &[Vec<u8>]) -> Outcome {
     match &fault {
         None => {
             let Measurement { usage, source } = measured;
-            reply.finish(&Bill { usage, source, cost: Price::default().charge(&usage) }, None, &mut out);
+            reply.finish(
+                &Bill { usage, source, cost: Price::default().charge(&usage), own_key: false },
+                None,
+                &mut out,
+            );
         }
         Some(_) if reply.is_committed() && shape.stream => {
             reply.abort(&ApiError::new(ErrorKind::ProviderFailed, "the provider broke off"), &mut out);

@@ -152,7 +152,7 @@ fn the_flag_table_is_that_of_the_help() {
         names.map(|name| format!("{group} {name}")).collect()
     };
     let commands: Vec<String> = groups.iter().flat_map(|group| within(group)).collect();
-    for command in ["serve", "route"].map(str::to_owned).iter().chain(&commands) {
+    for command in ["serve", "route", "models"].map(str::to_owned).iter().chain(&commands) {
         let mut arguments: Vec<_> = command.split_whitespace().map(str::to_owned).collect();
         arguments.push("--help".to_owned());
         let help = stdout(run(&arguments, ""));

@@ -1,8 +1,9 @@
 //! Provider, model and endpoint: who serves, what is served, and the pair of both.
 
-use super::{Capability, CapabilitySet, Quotas};
+use super::{BaseUrl, Capability, CapabilitySet, Quotas, Terms};
 use serde::Deserialize;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// Identifies an endpoint across catalog refreshes and restarts: `provider/model`, as in
@@ -27,6 +28,15 @@ impl Endpoint {
     pub fn new(provider: Arc<Provider>, model: Model, upstream_model: String) -> Self {
         let key = format!("{}/{}", provider.slug, model.id).into();
         Self { key, provider, model, upstream_model }
+    }
+
+    /// What its row says, in a number: another one when the row has changed.
+    pub fn fingerprint(&self) -> u64 {
+        let model = &self.model;
+        let mut hasher = DefaultHasher::new();
+        let limits = (model.context_tokens, model.max_output_tokens, model.created);
+        (&self.upstream_model, &model.name, &model.aliases, model.capabilities, limits).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Whether `id` names it: the model's id, one of its aliases, or the endpoint's own key.
@@ -78,8 +88,8 @@ pub struct Provider {
     pub keys: Vec<Secret>,
     /// Which request fields it takes and under which names.
     pub profile: FieldProfile,
-    /// It may train on prompts; such providers are out for `data_collection: "deny"`.
-    pub trains_on_prompts: bool,
+    /// What its terms say. Those that may train on prompts are out for `data_collection: "deny"`.
+    pub terms: Terms,
     /// It speaks HTTP/2 without TLS (h2c prior knowledge).
     pub h2c: bool,
     /// More request headers for every call, as in `x-api-version`.
@@ -88,11 +98,18 @@ pub struct Provider {
     pub max_concurrency: Option<u32>,
     /// What it allows in which time.
     pub quotas: Quotas,
+    /// It is called with callers' own keys only; the operator's reads the model list.
+    pub callers_keys: bool,
     /// It is one of the built-in simulated ones.
     pub simulated: bool,
 }
 
 impl Provider {
+    /// It is known to train on prompts.
+    pub fn trains_on_prompts(&self) -> bool {
+        self.terms.trains_on_prompts == Some(true)
+    }
+
     /// A provider at `base` of which nothing else is known: the slug for a name, no key, no limits.
     pub fn new(slug: &str, base: BaseUrl) -> Self {
         Self {
@@ -102,27 +119,15 @@ impl Provider {
             auth: Auth::default(),
             keys: Vec::new(),
             profile: FieldProfile::default(),
-            trains_on_prompts: false,
+            terms: Terms::default(),
             h2c: false,
             headers: Vec::new(),
             max_concurrency: None,
             quotas: Quotas::default(),
+            callers_keys: false,
             simulated: false,
         }
     }
-}
-
-/// A parsed base URL: scheme, host, port and path prefix without a trailing slash.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BaseUrl {
-    /// `https` (true) or `http`.
-    pub tls: bool,
-    /// Host name or address, without brackets.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// Path prefix such as `/api/v1`; empty for none.
-    pub prefix: String,
 }
 
 /// How a provider wants its key.
@@ -254,78 +259,9 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a base URL was refused.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an http:// or https:// base URL with a host")]
-pub struct BadBaseUrl(pub String);
-
-impl std::str::FromStr for BaseUrl {
-    type Err = BadBaseUrl;
-
-    fn from_str(url: &str) -> Result<Self, BadBaseUrl> {
-        let bad = || BadBaseUrl(url.to_owned());
-        let (tls, rest) = match url.split_once("://") {
-            Some(("https", rest)) => (true, rest),
-            Some(("http", rest)) => (false, rest),
-            _ => return Err(bad()),
-        };
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let default_port = if tls { 443 } else { 80 };
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| bad())?),
-            _ => (authority, default_port),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let well_formed = |s: &str| s.bytes().all(|b| b.is_ascii_graphic() && !b"@?#\\\"".contains(&b));
-        if host.is_empty() || !well_formed(host) || !well_formed(path) {
-            return Err(bad());
-        }
-        Ok(Self { tls, host: host.to_owned(), port, prefix: path.trim_end_matches('/').to_owned() })
-    }
-}
-
-impl BaseUrl {
-    /// The `Host` header: the port only where it is not the scheme's own.
-    pub fn host_header(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        match (self.tls, self.port) {
-            (true, 443) | (false, 80) => host,
-            (_, port) => format!("{host}:{port}"),
-        }
-    }
-}
-
-impl fmt::Display for BaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.host_header(), self.prefix)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(url: &str, expect: Option<(&str, &str)>) {
-        let parsed = url.parse::<BaseUrl>().ok();
-        let got = parsed.as_ref().map(|u| (u.host_header(), u.to_string()));
-        assert_eq!(got, expect.map(|(h, u)| (h.to_owned(), u.to_owned())), "{url}");
-    }
-
-    #[test]
-    fn base_urls_keep_host_port_and_prefix() {
-        check("https://openrouter.ai/api/v1/", Some(("openrouter.ai", "https://openrouter.ai/api/v1")));
-        check("http://127.0.0.1:11434/v1", Some(("127.0.0.1:11434", "http://127.0.0.1:11434/v1")));
-        check("http://[::1]:8000", Some(("[::1]:8000", "http://[::1]:8000")));
-        check("http://[::1]", Some(("[::1]", "http://[::1]")));
-    }
-
-    #[test]
-    fn what_is_no_base_url_is_refused() {
-        for url in ["", "ftp://a", "https://", "https://a:b", "https://user@host", "http://a/ b"] {
-            check(url, None);
-        }
-    }
 
     #[test]
     fn a_window_must_hold_prompt_and_answer() {

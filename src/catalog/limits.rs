@@ -221,6 +221,24 @@ impl<'de> Deserialize<'de> for Midnight {
     }
 }
 
+impl Quotas {
+    /// The limits a request for the model `id` falls under: what shares it, the unit, the time, the amount (the
+    /// last that was written down) and how the time is cut (as the first says).
+    pub fn over(&self, id: &str) -> Vec<(LimitScope, Unit, Period, u64, Window)> {
+        let mut over: Vec<(LimitScope, Unit, Period, u64, Window)> = Vec::new();
+        for limit in self.limits.iter().filter(|l| l.scope != LimitScope::Model || l.covers(id)) {
+            for (unit, amount) in limit.amounts() {
+                let what = (limit.scope, unit, limit.per);
+                match over.iter_mut().find(|(scope, unit, per, ..)| (*scope, *unit, *per) == what) {
+                    Some(known) => known.3 = amount,
+                    None => over.push((limit.scope, unit, limit.per, amount, limit.window())),
+                }
+            }
+        }
+        over
+    }
+}
+
 impl Limit {
     /// Whether it is about the model `id`.
     pub fn covers(&self, id: &str) -> bool {
@@ -280,6 +298,24 @@ mod tests {
         );
         assert_eq!(limit(None).amounts().collect::<Vec<_>>(), [(Unit::Requests, 50)]);
         assert_eq!(limit(None).window(), Window::Calendar);
+    }
+
+    #[test]
+    fn the_last_limit_that_matches_holds() {
+        #[derive(Deserialize)]
+        struct Rows {
+            limits: Vec<Limit>,
+        }
+        let rows: Rows = toml::from_str(
+            "limits = [{ per = \"minute\", requests = 30 }, { per = \"day\", scope = \"account\", requests = 50 },\n\
+             { per = \"minute\", requests = 5, tokens = 100, match = \"big*\" }]",
+        )
+        .expect("limits");
+        let quotas = Quotas { limits: rows.limits, ..Quotas::default() };
+        let day = (LimitScope::Account, Unit::Requests, Period::Day, 50, Window::Calendar);
+        let minute = |unit, amount| (LimitScope::Model, unit, Period::MINUTE, amount, Window::Sliding);
+        assert_eq!(quotas.over("small"), [minute(Unit::Requests, 30), day]);
+        assert_eq!(quotas.over("big-1"), [minute(Unit::Requests, 5), day, minute(Unit::Tokens, 100)]);
     }
 
     #[test]

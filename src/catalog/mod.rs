@@ -2,28 +2,37 @@
 //!
 //! Pure values. Fetching lists is `services::catalog_sync`'s, live condition is `upstream`'s.
 
+mod base_url;
 mod capability;
 mod endpoint;
 mod free;
 mod limits;
 mod lists;
+mod own_keys;
 mod pattern;
 mod profile;
 mod quality;
+mod source;
+mod terms;
 
+pub use base_url::{BadBaseUrl, BaseUrl};
 pub use capability::{Capability, CapabilitySet};
 pub use endpoint::{
-    Auth, BaseUrl, Endpoint, EndpointKey, FieldProfile, Model, OutputLimitField, Provider, Requirements,
-    Secret, Unmet,
+    Auth, Endpoint, EndpointKey, FieldProfile, Model, OutputLimitField, Provider, Requirements, Secret, Unmet,
 };
 pub use free::Unfit;
 pub use jiff::civil::Date;
 pub use limits::{BadPeriod, Limit, LimitHeader, LimitScope, Midnight, Period, Quotas, Unit, Window};
-pub use lists::{BadList, ListDialect, Listing, MAX_ROWS, parse_models};
+pub use lists::{
+    BadList, ListDialect, Listing, MAX_ROWS, description, parse_models, undescribed, with_descriptions,
+};
+pub use own_keys::OwnKeys;
 pub use profile::{
     BUILT_IN, BadProfile, FreeWhen, ListProfile, ListRules, ModelDefaults, ModelRule, ProviderFile,
-    ProviderProfile,
+    ProviderProfile, QuotaDialect, QuotaProfile,
 };
+pub use source::{LeftOut, ListState, MAX_LEFT_OUT};
+pub use terms::Terms;
 
 use std::sync::Arc;
 
@@ -36,6 +45,10 @@ pub struct Catalog {
     pub not_free: Vec<String>,
     /// The quality of the best model, 0 to 1.
     pub best_quality: f32,
+    /// Listed models that are not served, and why; by provider, at most [`MAX_LEFT_OUT`].
+    pub left_out: Vec<LeftOut>,
+    /// How each provider's list was last read, for those that have one.
+    pub lists: Vec<ListState>,
 }
 
 impl Catalog {
@@ -47,7 +60,8 @@ impl Catalog {
             model.quality = quality::guess(&model.id);
         }
         let best_quality = endpoints.iter().map(|e| e.model.quality).fold(0.0, f32::max);
-        Self { endpoints: endpoints.into_iter().map(Arc::new).collect(), not_free: Vec::new(), best_quality }
+        let endpoints = endpoints.into_iter().map(Arc::new).collect();
+        Self { endpoints, best_quality, ..Self::default() }
     }
 
     /// Notes which listed ids cost money.

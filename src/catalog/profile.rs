@@ -2,9 +2,13 @@
 //!
 //! Reading the file and the environment is `config`'s; the values come in as arguments.
 
+mod rules;
+
+pub use rules::{ListRules, ModelDefaults, ModelRule};
+
 use super::limits::{Limit, LimitHeader, Midnight, Quotas};
-use super::pattern::glob;
-use super::{Auth, BaseUrl, CapabilitySet, FieldProfile, ListDialect, Model, Provider, Secret};
+use super::terms::Terms;
+use super::{Auth, BaseUrl, FieldProfile, ListDialect, Provider, Secret};
 use serde::Deserialize;
 
 /// The profiles that come with the program.
@@ -37,9 +41,9 @@ pub struct ProviderProfile {
     /// In use only where the operator names it: a server of their own.
     #[serde(default)]
     pub local: bool,
-    /// It may train on prompts of its free tier.
+    /// It is called with callers' own keys only; the operator's, if any, reads the model list.
     #[serde(default)]
-    pub trains_on_prompts: bool,
+    pub callers_keys: bool,
     /// It speaks HTTP/2 without TLS.
     #[serde(default)]
     pub h2c: bool,
@@ -60,9 +64,11 @@ pub struct ProviderProfile {
     /// Requests it refuses or fails count as requests, too.
     #[serde(default = "yes")]
     pub failures_count: bool,
-    /// What to know about its terms and free limits; shown, not interpreted.
+    /// What its terms say of its free tier.
     #[serde(default)]
-    pub terms: String,
+    pub terms: Terms,
+    /// Where it says what is left of the account's limits.
+    pub quota: Option<QuotaProfile>,
     /// How its model list is read.
     #[serde(default)]
     pub list: ListProfile,
@@ -81,18 +87,44 @@ pub struct ProviderProfile {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListProfile {
-    /// A path below the base URL, or a whole URL; `${NAME}` as in the base URL.
+    /// A path below the base URL, one beside it as in `../api/tags`, or a whole URL; `${NAME}` as in the
+    /// base URL.
     pub path: String,
     /// Its shape.
     pub dialect: ListDialect,
     /// Which of its models cost nothing.
     pub free_when: FreeWhen,
+    /// Where one model is described, where the list says no more than names: asked with `{"model": ID}`.
+    pub show: Option<String>,
 }
 
 impl Default for ListProfile {
     fn default() -> Self {
-        Self { path: "/models".to_owned(), dialect: ListDialect::default(), free_when: FreeWhen::default() }
+        Self {
+            path: "/models".to_owned(),
+            dialect: ListDialect::default(),
+            free_when: FreeWhen::default(),
+            show: None,
+        }
     }
+}
+
+/// Where a provider says what is left of the account's limits, without counting as a request.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuotaProfile {
+    /// A path like that of the model list.
+    pub path: String,
+    /// The shape of the answer.
+    pub dialect: QuotaDialect,
+}
+
+/// How a provider says what is left of the account's limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QuotaDialect {
+    /// OpenRouter's `GET /key`: `free_model_daily_requests`.
+    OpenRouter,
 }
 
 /// Which listed models cost nothing.
@@ -104,67 +136,6 @@ pub enum FreeWhen {
     Price,
     /// All: the key itself is on a free tier, or the server is the operator's own.
     All,
-}
-
-/// What is true of every model of a provider, where its list says nothing else.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ModelDefaults {
-    /// Capabilities added to what the list says.
-    pub capabilities: CapabilitySet,
-    /// Context window where the list names none.
-    pub context_tokens: Option<u32>,
-    /// Longest answer where the list names none.
-    pub max_output_tokens: Option<u32>,
-    /// The free tier allows no more context than this, whatever the model could.
-    pub context_cap_tokens: Option<u32>,
-    /// The free tier allows no longer answers than this.
-    pub output_cap_tokens: Option<u32>,
-    /// Output speed to expect before any was measured, tokens a second.
-    pub tokens_per_s: Option<f32>,
-}
-
-/// What is true of the models whose id matches.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelRule {
-    /// A pattern over ids; `*` is any run of characters.
-    #[serde(rename = "match")]
-    pub pattern: String,
-    /// Leave them out of the pool.
-    #[serde(default)]
-    pub exclude: bool,
-    /// Capabilities they have besides.
-    #[serde(default)]
-    pub capabilities: CapabilitySet,
-    /// Capabilities they lack after all.
-    #[serde(default)]
-    pub lacks: CapabilitySet,
-    /// Their context window.
-    pub context_tokens: Option<u32>,
-    /// Their longest answer.
-    pub max_output_tokens: Option<u32>,
-    /// Quality on hard prompts, 0 to 1.
-    pub quality: Option<f32>,
-    /// Expected output speed, tokens a second.
-    pub tokens_per_s: Option<f32>,
-    /// They always reason before they answer.
-    pub reasoning_mandatory: Option<bool>,
-    /// They are made for programming.
-    pub for_code: Option<bool>,
-}
-
-/// What reading a list needs of a profile.
-#[derive(Clone, Debug, Default)]
-pub struct ListRules {
-    /// Its shape.
-    pub dialect: ListDialect,
-    /// Only models whose every price is zero count as free; otherwise all do.
-    pub by_price: bool,
-    /// What is true of every model.
-    pub defaults: ModelDefaults,
-    /// What is true of some.
-    pub models: Vec<ModelRule>,
 }
 
 /// Why a profile is unusable.
@@ -224,7 +195,7 @@ impl ProviderProfile {
             auth: self.auth.clone(),
             keys,
             profile: self.fields.clone(),
-            trains_on_prompts: self.trains_on_prompts,
+            terms: self.terms.clone(),
             h2c: self.h2c,
             headers: self.headers.clone(),
             max_concurrency: self.max_concurrency,
@@ -234,21 +205,29 @@ impl ProviderProfile {
                 midnight: self.midnight.clone(),
                 failures_count: self.failures_count,
             },
+            callers_keys: self.callers_keys,
             simulated: false,
         })
     }
 
-    /// The URL of the model list at `base`.
+    /// The URL of `path`: below `base`, beside it as in `../api/tags`, or elsewhere.
     ///
     /// # Errors
     /// [`BadProfile::Variable`] when the path wants a variable that is not set.
-    pub fn list_url(
+    pub fn url(
         &self,
+        path: &str,
         base: &BaseUrl,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<String, BadProfile> {
-        let path = self.expand(&self.list.path, variable)?;
-        Ok(if path.contains("://") { path } else { format!("{base}{path}") })
+        let path = self.expand(path, variable)?;
+        if path.contains("://") {
+            return Ok(path);
+        }
+        Ok(match path.strip_prefix("../") {
+            Some(beside) => format!("{}/{beside}", base.parent()),
+            None => format!("{base}{path}"),
+        })
     }
 
     /// How this provider's list is read.
@@ -279,39 +258,8 @@ impl ProviderProfile {
     }
 }
 
-impl ListRules {
-    /// Whether a rule leaves `id` out.
-    pub(super) fn excludes(&self, id: &str) -> bool {
-        self.models.iter().any(|rule| rule.exclude && glob(&rule.pattern, id))
-    }
-
-    /// Fills in and corrects what the list said.
-    pub(super) fn apply(&self, model: &mut Model) {
-        let defaults = &self.defaults;
-        model.context_tokens = model.context_tokens.or(defaults.context_tokens);
-        model.max_output_tokens = model.max_output_tokens.or(defaults.max_output_tokens);
-        model.tokens_per_s = model.tokens_per_s.or(defaults.tokens_per_s);
-        for rule in self.models.iter().filter(|rule| glob(&rule.pattern, &model.id)) {
-            model.capabilities = model.capabilities.union(rule.capabilities).difference(rule.lacks);
-            model.context_tokens = rule.context_tokens.or(model.context_tokens);
-            model.max_output_tokens = rule.max_output_tokens.or(model.max_output_tokens);
-            model.tokens_per_s = rule.tokens_per_s.or(model.tokens_per_s);
-            model.quality = rule.quality.unwrap_or(model.quality);
-            model.for_code = rule.for_code.unwrap_or(model.for_code);
-            model.reasoning_mandatory = rule.reasoning_mandatory.unwrap_or(model.reasoning_mandatory);
-        }
-        model.context_tokens = capped(model.context_tokens, defaults.context_cap_tokens);
-        model.max_output_tokens = capped(model.max_output_tokens, defaults.output_cap_tokens);
-    }
-}
-
 const fn yes() -> bool {
     true
-}
-
-/// The smaller of a limit and a cap, where absent means unlimited.
-fn capped(limit: Option<u32>, cap: Option<u32>) -> Option<u32> {
-    limit.into_iter().chain(cap).min()
 }
 
 #[cfg(test)]

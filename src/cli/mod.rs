@@ -1,4 +1,4 @@
-//! The command line: serving, explaining a decision, and the accounts.
+//! The command line: serving, explaining a decision, showing the models, and the accounts.
 //!
 //! The commands for accounts open the ledger themselves, so they work whether a server runs or not.
 
@@ -6,6 +6,8 @@ mod accounts;
 mod books;
 mod keys;
 mod ledger;
+mod models;
+mod offline;
 mod route;
 mod serve;
 mod show;
@@ -28,6 +30,8 @@ enum Command {
     Serve(serve::Serve),
     /// Explain how a request would be routed, without sending it.
     Route(route::Route),
+    /// Show the models at hand, and why others are not.
+    Models(models::Models),
     /// Open accounts, look at them and top them up.
     #[command(subcommand)]
     Accounts(accounts::Accounts),
@@ -54,6 +58,7 @@ pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve::serve(args),
         Command::Route(args) => route::route(&args),
+        Command::Models(args) => models::models(&args),
         Command::Accounts(command) => accounts::run(command),
         Command::Keys(command) => keys::run(command),
         Command::Ledger(command) => ledger::run(&command),

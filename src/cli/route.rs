@@ -1,14 +1,10 @@
 //! `route`: a decision explained, without sending anything.
 
 use super::{Source, environment};
-use crate::catalog::Catalog;
 use crate::config::{Config, Overrides};
 use crate::protocol::inspect::inspect;
 use crate::routing::{self, Condition, Explanation, Inputs};
-use crate::services::catalog_sync;
-use crate::services::simulated_provider;
 use clap::Args;
-use std::collections::HashMap;
 use std::error::Error;
 use std::io::Read;
 use std::path::PathBuf;
@@ -54,7 +50,7 @@ fn explain(config: &Config, body: &[u8], fetch: bool) -> Result<Explanation, Box
         Some(param) => format!("{param}: {}", invalid.message),
         None => invalid.message,
     })?;
-    let catalog = offline_catalog(config, fetch);
+    let catalog = super::offline::catalog(config, fetch);
     let inputs = Inputs {
         facts: &facts,
         classification: routing::classify(body, &facts.features),
@@ -65,20 +61,4 @@ fn explain(config: &Config, body: &[u8], fetch: bool) -> Result<Explanation, Box
         last_chance: false,
     };
     Ok(routing::explain(&inputs))
-}
-
-/// The models written down and the simulated ones; with `fetch`, the providers' lists too.
-fn offline_catalog(config: &Config, fetch: bool) -> Catalog {
-    let mut config = config.clone();
-    let mut lists = HashMap::new();
-    for provider in config.providers.iter().filter(|p| fetch && p.list_url.is_some()) {
-        match catalog_sync::fetch(provider) {
-            Ok(listing) => drop(lists.insert(provider.provider.slug.clone(), listing)),
-            Err(error) => eprintln!("freeway: {}: {error}", provider.provider.name),
-        }
-    }
-    if let Some(models) = &config.simulated {
-        config.providers.push(simulated_provider::configured(models, 0));
-    }
-    catalog_sync::catalog(&config, &lists)
 }

@@ -98,11 +98,12 @@ struct Routing {
     max_attempts: usize,
     quality_vs_speed: f32,
     seed: u64,
+    own_keys: bool,
 }
 
 impl Default for Routing {
     fn default() -> Self {
-        Self { max_attempts: 4, quality_vs_speed: 0.5, seed: 0 }
+        Self { max_attempts: 4, quality_vs_speed: 0.5, seed: 0, own_keys: false }
     }
 }
 
@@ -167,6 +168,11 @@ impl File {
         }
         let providers =
             super::providers::in_use(&self.provider, env).map_err(|(field, problem)| bad(&field, problem))?;
+        let idle = providers.iter().find(|p| p.provider.callers_keys && !self.routing.own_keys);
+        if let Some(idle) = idle {
+            let field = format!("provider `{}`", idle.provider.slug);
+            return Err(bad(&field, "callers_keys needs routing.own_keys = true".to_owned()));
+        }
         let simulated = (overrides.simulate || self.simulate.is_some() || providers.is_empty())
             .then(|| self.simulate.unwrap_or_else(SimulatedModels::built_in));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -189,6 +195,7 @@ impl File {
             timeouts: self.timeouts.into(),
             queue: self.queue.patience().map_err(|(field, problem)| bad(&field, problem))?,
             max_attempts: self.routing.max_attempts,
+            own_keys: self.routing.own_keys,
             policy: Policy { quality: self.routing.quality_vs_speed, ..Policy::default() },
             seed: self.routing.seed,
             refresh: Duration::from_secs(self.catalog.refresh_s.max(1)),

@@ -9,7 +9,7 @@ mod queue;
 pub use queue::Patience;
 
 use crate::accounts::Rules;
-use crate::catalog::{Endpoint, ListRules, Provider, Secret};
+use crate::catalog::{Endpoint, ListRules, Provider, QuotaDialect, Secret};
 use crate::routing::Policy;
 use crate::services::simulate::SimulatedModels;
 use ipnet::IpNet;
@@ -51,6 +51,8 @@ pub struct Config {
     pub queue: Patience,
     /// The most upstream attempts for one request.
     pub max_attempts: usize,
+    /// Callers may bring keys of their own for providers.
+    pub own_keys: bool,
     /// How candidates are ranked.
     pub policy: Policy,
     /// Seed of the tie-breaks.
@@ -109,6 +111,10 @@ pub struct ConfiguredProvider {
     pub models: Vec<Endpoint>,
     /// Where its own list is; `None` when it is not asked.
     pub list_url: Option<String>,
+    /// Where one of its models is described, if its list says too little.
+    pub show_url: Option<String>,
+    /// Where it says what is left of the account's limits, and how.
+    pub quota: Option<(String, QuotaDialect)>,
     /// How that list is read.
     pub rules: ListRules,
     /// PEM file of the authority that signs its certificate, where not a public one.

@@ -43,7 +43,7 @@ pub(super) fn in_use(
         let slug = slug.ok_or_else(|| (format!("provider[{position}].slug"), "is missing".to_owned()))?;
         match tables.iter_mut().find(|(t, _)| t.get("slug").and_then(Value::as_str) == Some(slug)) {
             Some((known, named)) => {
-                known.extend(table.clone());
+                overlay(known, table);
                 *named = true;
             }
             None => tables.push((table.clone(), true)),
@@ -75,16 +75,39 @@ fn provider(
         return Ok(None);
     }
     let provider = Arc::new(profile.provider(keys, None, env).map_err(|e| problem(&e))?);
-    let list_url = match listed {
-        true => Some(profile.list_url(&provider.base, env).map_err(|e| problem(&e))?),
-        false => None,
+    let url = |path: &str| profile.url(path, &provider.base, env).map_err(|e| problem(&e));
+    let list_url = listed.then(|| url(&profile.list.path)).transpose()?;
+    let show_url = profile.list.show.as_deref().map(url).transpose()?;
+    let quota = match &profile.quota {
+        Some(quota) => Some((url(&quota.path)?, quota.dialect)),
+        None => None,
     };
     let endpoint = |m: StaticModel| {
         let upstream = m.upstream_model.clone().unwrap_or_else(|| m.id.clone());
         Endpoint::new(Arc::clone(&provider), m.into(), upstream)
     };
     let models = models.into_iter().map(endpoint).collect();
-    Ok(Some(ConfiguredProvider { models, rules: profile.list_rules(), list_url, ca_file, provider }))
+    let rules = profile.list_rules();
+    Ok(Some(ConfiguredProvider { models, rules, list_url, show_url, quota, ca_file, provider }))
+}
+
+/// Each key given replaces the known one whole. Only rules and models are added to those known: the last rule
+/// that matches holds, so that the operator has the last word on a model without repeating the others.
+fn overlay(known: &mut Table, own: &Table) {
+    let mut rules = match known.remove("model") {
+        Some(Value::Array(rules)) => rules,
+        _ => Vec::new(),
+    };
+    known.extend(own.clone());
+    match known.get_mut("model") {
+        Some(Value::Array(more)) => {
+            rules.append(more);
+            *more = rules;
+        }
+        // What is no array is refused when the table is read.
+        Some(_) => {}
+        None => drop(known.insert("model".to_owned(), Value::Array(rules))),
+    }
 }
 
 /// Several keys stand with commas between them.
@@ -144,6 +167,7 @@ impl From<StaticModel> for Model {
 mod tests {
     use super::super::file;
     use super::super::{Config, Overrides};
+    use crate::catalog::{Capability, Date, Secret, parse_models};
 
     fn load(text: &str, env: &[(&str, &str)]) -> Result<Config, String> {
         let env = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
@@ -174,6 +198,30 @@ mod tests {
         let config = load(text, &[]).expect("valid");
         assert_eq!(config.providers[0].provider.base.to_string(), "http://127.0.0.1:9/v1");
         assert_eq!(config.providers[0].provider.name, "Groq");
+    }
+
+    #[test]
+    fn a_rule_of_the_operators_adds_to_those_of_a_known_provider_and_has_the_last_word() {
+        let text = "[[provider]]\nslug = \"gemini\"\nkey = \"k\"\n\
+                    [[provider.model]]\nmatch = \"gemini-2.5-flash\"\nquality = 0.99\ncontext_tokens = 5000\n\
+                    [[provider.model]]\nmatch = \"gemini-2.5-pro\"\nexclude = false";
+        let config = load(text, &[]).expect("valid");
+        let provider = &config.providers[0];
+        let list = br#"{"data": [{"id": "models/gemini-2.5-flash"}, {"id": "models/gemini-2.5-pro"},
+                       {"id": "models/gemini-3.1-pro"}]}"#;
+        let listing = parse_models(&provider.rules, list, &provider.provider, Date::ZERO).expect("a list");
+        let ids: Vec<_> = listing.models.iter().map(|e| e.model.id.as_str()).collect();
+        assert_eq!(ids, ["gemini-2.5-flash", "gemini-2.5-pro"]);
+        let flash = &listing.models[0].model;
+        assert_eq!((flash.quality, flash.context_tokens), (0.99, Some(5_000)));
+        assert!(flash.capabilities.contains(Capability::Tools), "what was known of it still holds");
+    }
+
+    #[test]
+    fn several_keys_stand_with_commas_between_them() {
+        let config = load("", &[("GROQ_API_KEY", "one, two,,")]).expect("valid");
+        let keys: Vec<_> = config.providers[0].provider.keys.iter().map(Secret::reveal).collect();
+        assert_eq!(keys, ["one", "two"]);
     }
 
     #[test]

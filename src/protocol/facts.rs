@@ -1,7 +1,7 @@
 //! What one pass over a request body finds: everything the later rooms decide from.
 
 use super::field::Field;
-use crate::catalog::Requirements;
+use crate::catalog::{OwnKeys, Requirements};
 use std::borrow::Cow;
 
 /// A range of the body, in bytes. Bodies are far below 4 GiB.
@@ -51,6 +51,8 @@ pub struct RequestFacts {
     pub features: PromptFeatures,
     /// Where the body may be edited.
     pub edits: Edits,
+    /// Keys of the caller's own, which come beside the body.
+    pub own_keys: OwnKeys,
 }
 
 /// What the answer to a request has to be like, to be of use to whoever asked.

@@ -8,7 +8,7 @@ use crate::config::Timeouts;
 use crate::metering::Meter;
 use crate::protocol::normalize::{Fault, MAX_BODY, Progress, Reply};
 use crate::protocol::rewrite::{Rope, rewrite_within};
-use crate::upstream::InFlight;
+use crate::upstream::{InFlight, limit_headers};
 use bytes::Bytes;
 use http::HeaderMap;
 use pingora::http::ResponseHeader;
@@ -71,7 +71,14 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn new(job: &Job, endpoint: Arc<Endpoint>, guard: InFlight, now: Instant) -> Self {
+    /// `others`: somebody else can be asked if this one does not answer.
+    pub(super) fn new(
+        job: &Job,
+        endpoint: Arc<Endpoint>,
+        guard: InFlight,
+        others: bool,
+        now: Instant,
+    ) -> Self {
         let identity = super::reply::identity(&job.id, job.created, Some(&endpoint));
         let mut reply = Reply::new(Arc::new(identity), job.shape);
         if job.facts.features.attachments > 0 {
@@ -84,7 +91,7 @@ impl Attempt {
             reply.keep_end_back();
         }
         let whole = (!job.shape.stream).then_some(job.choice.plan.expected_output_tokens);
-        let patience = guard.patience_ms(whole, job.gateway.clock.ms_at(now));
+        let patience = guard.patience_ms(whole, job.gateway.clock.ms_at(now)).filter(|_| others);
         let patience = patience.map_or(Duration::MAX, Duration::from_millis);
         let limit = job.fit.map(|fit| fit.max_output_tokens);
         Self {
@@ -141,11 +148,12 @@ impl Attempt {
     }
 
     /// Takes in what arrived. Bytes for the client are appended to `out`; nothing is before the
-    /// first meaningful token.
+    /// first meaningful token. `now_ms` is the same moment, Unix ms.
     pub(super) fn absorb(
         &mut self,
         tasks: Vec<HttpTask>,
         now: Instant,
+        now_ms: u64,
         out: &mut Vec<u8>,
     ) -> Result<Flow, Failure> {
         self.last_read = now;
@@ -154,7 +162,7 @@ impl Attempt {
             let flow = match task {
                 HttpTask::Header(head, _) if head.status.is_informational() => Flow::More,
                 HttpTask::Header(head, end) => {
-                    self.head(&head);
+                    self.head(&head, now_ms);
                     if end { self.end(out)? } else { Flow::More }
                 }
                 HttpTask::Body(data, end) | HttpTask::UpgradedBody(data, end) => {
@@ -197,7 +205,10 @@ impl Attempt {
         self.cap.as_mut().map_or(Count::Within, |cap| cap.counted(tokens, self.reply.meter()))
     }
 
-    fn head(&mut self, head: &ResponseHeader) {
+    fn head(&mut self, head: &ResponseHeader, now_ms: u64) {
+        let told = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let declared = &self.endpoint.provider.quotas.headers;
+        self.guard.limits(limit_headers::observed(declared, &told, now_ms), now_ms);
         let content_type = head.headers.get(http::header::CONTENT_TYPE);
         let events = content_type.is_some_and(|t| t.as_bytes().starts_with(b"text/event-stream"));
         self.incoming = match (head.status.is_success(), events) {

@@ -15,12 +15,12 @@ use crate::accounts::Fit;
 use crate::catalog::Endpoint;
 use crate::ledger::Posting;
 use crate::protocol::facts::RequestFacts;
-use crate::protocol::normalize::{Identity, ReplyShape, Shown};
-use crate::routing::verdict::{Effect, Refusal};
+use crate::protocol::normalize::{Identity, ReplyShape};
+use crate::routing::verdict::Refusal;
 use crate::routing::{Availability, Candidate, RoutePlan};
 use crate::snapshot::{Choice, Snapshot};
 use crate::store::Settled;
-use crate::upstream::{InFlight, Outcome};
+use crate::upstream::InFlight;
 use bytes::Bytes;
 use pingora::Error;
 use pingora::http::ResponseHeader;
@@ -148,12 +148,13 @@ impl Exchange {
         self.at = at;
         self.failure = None;
         self.settlement.begun(now, &self.job);
-        self.attempt = Some(Attempt::new(&self.job, endpoint.clone(), guard, now));
+        let others = self.has_others();
+        self.attempt = Some(Attempt::new(&self.job, endpoint.clone(), guard, others, now));
         Ok(endpoint)
     }
 
     /// Takes a place at the next candidate that has one.
-    fn begin_next(&mut self, now_ms: u64) -> Option<(usize, InFlight)> {
+    pub(super) fn begin_next(&mut self, now_ms: u64) -> Option<(usize, InFlight)> {
         let Job { choice, snapshot, .. } = &mut self.job;
         let endpoints = &snapshot.catalog.endpoints;
         choice.begin_next(snapshot, now_ms, |position| is_pointless(&self.tried, &endpoints[position]))
@@ -279,7 +280,8 @@ impl Exchange {
             return Step::Fail(Vec::new(), Error::explain(failover::SPENT, "no attempt under way"));
         };
         let mut out = Vec::new();
-        match attempt.absorb(tasks, now, &mut out) {
+        let now_ms = self.job.gateway.clock.ms_at(now);
+        match attempt.absorb(tasks, now, now_ms, &mut out) {
             Ok(Flow::More) if out.is_empty() => Step::Wait,
             Ok(Flow::More) => {
                 self.committed = true;
@@ -292,38 +294,6 @@ impl Exchange {
             Ok(Flow::Complete) => self.complete(out, now),
             Err(failure) => self.fail(failure, out),
         }
-    }
-
-    /// The answer is whole. One that is of no use is not delivered while somebody else can be asked.
-    fn complete(&mut self, out: Vec<u8>, now: Instant) -> Step {
-        let Some(attempt) = &self.attempt else { return Step::Finish(out) };
-        let Shown { able, flaw } = attempt.reply.shown(&self.job.facts.expected, &self.job.body);
-        let now_ms = self.job.gateway.clock.ms_at(now);
-        attempt.guard.shown(able);
-        let Some(lacks) = flaw else { return Step::Finish(out) };
-        if !self.committed && self.begin_elsewhere(now) {
-            return self.fail(Failure::Flawed(lacks), out);
-        }
-        if let Some(attempt) = &self.attempt {
-            let took_ms = u32::try_from((now - attempt.started).as_millis()).unwrap_or(u32::MAX);
-            attempt.guard.observe(Outcome::Failed { effect: Effect::Flaw(lacks), took_ms }, now_ms);
-        }
-        Step::Finish(out)
-    }
-
-    /// Takes a place for another attempt, if there may be one and somebody has room.
-    fn begin_elsewhere(&mut self, now: Instant) -> bool {
-        let last = self.tried.len() + 1 >= self.job.gateway.config.max_attempts;
-        if last || self.job.facts.preferences.no_fallbacks || now >= self.deadline() {
-            return false;
-        }
-        let now_ms = self.job.gateway.clock.ms_at(now);
-        let begun = self.begin_next(now_ms);
-        if begun.is_none() || !failover::may_retry(&self.job.gateway, false, now_ms) {
-            return false;
-        }
-        self.job.first = begun;
-        true
     }
 
     /// Goes on with what arrived before the count.
@@ -351,7 +321,7 @@ impl Exchange {
         out
     }
 
-    fn fail(&mut self, failure: Failure, mut out: Vec<u8>) -> Step {
+    pub(super) fn fail(&mut self, failure: Failure, mut out: Vec<u8>) -> Step {
         let error = Error::explain(failover::FAILED, failure.reason().name()).into_up();
         if self.committed {
             let api = reply::mid_stream_error(&failure);
@@ -385,8 +355,7 @@ impl Exchange {
     pub(super) fn finish(&mut self, settled: Option<Settled>, mut out: Vec<u8>) -> Vec<u8> {
         if let Some(mut attempt) = self.attempt.take() {
             let bill = self.settlement.bill(settled);
-            let metadata =
-                self.job.metadata.then(|| reply::metadata(&self.job, &self.tried, Some(&attempt.endpoint)));
+            let metadata = self.job.metadata.then(|| reply::metadata(&self.job, &self.tried, Some(&attempt)));
             attempt.reply.finish(&bill, metadata.as_deref(), &mut out);
             self.attempt = Some(attempt);
             self.settlement.keep_answer(&self.job, &out);
@@ -411,10 +380,9 @@ impl Exchange {
         if std::mem::replace(&mut self.head_written, true) {
             return None;
         }
-        let endpoint = self.attempt.as_ref().map(|a| a.endpoint.as_ref());
         let length = if self.streams() { None } else { whole };
         let credits = if self.streams() { None } else { self.settlement.receipt() };
-        Some(reply::success_head(&self.job, endpoint, self.tried.len() + 1, credits, h2, length))
+        Some(reply::success_head(&self.job, self.attempt.as_ref(), self.tried.len() + 1, credits, h2, length))
     }
 
     /// Bytes have gone out.

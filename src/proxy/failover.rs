@@ -6,7 +6,7 @@
 use super::attempt::Attempt;
 use super::exchange::Exchange;
 use super::gateway::Gateway;
-use crate::catalog::{Capability, Endpoint};
+use crate::catalog::{Capability, Endpoint, Quotas};
 use crate::protocol::normalize::{Fault, UpstreamError};
 use crate::routing::condition::Cause;
 use crate::routing::verdict::{
@@ -139,15 +139,15 @@ impl Failure {
         }
     }
 
-    fn judge(&self, situation: &Situation, now_ms: u64) -> Verdict {
+    fn judge(&self, situation: &Situation, quotas: &Quotas, now_ms: u64) -> Verdict {
         match self {
             Self::Refused { status, headers, body } => {
                 let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
                 let error = ErrorBody::parse(body);
-                let hint = hints::hint(*status, &header, &error, now_ms);
+                let hint = hints::hint(*status, &header, &error, quotas, now_ms);
                 verdict(&UpstreamReply { status: *status, error: &error, hint }, situation)
             }
-            Self::Fault(Fault::ErrorEvent(event)) => in_band(event, situation, now_ms),
+            Self::Fault(Fault::ErrorEvent(event)) => in_band(event, situation, quotas, now_ms),
             Self::Flawed(lacks) => {
                 Verdict::NextCandidate { effect: Effect::Flaw(*lacks), otherwise: Refusal::ProviderError }
             }
@@ -156,9 +156,9 @@ impl Failure {
     }
 }
 
-fn in_band(event: &UpstreamError, situation: &Situation, now_ms: u64) -> Verdict {
+fn in_band(event: &UpstreamError, situation: &Situation, quotas: &Quotas, now_ms: u64) -> Verdict {
     let error = ErrorBody::parse(event.body());
-    let hint = hints::hint(in_band_status(&error), &|_| None, &error, now_ms);
+    let hint = hints::hint(in_band_status(&error), &|_| None, &error, quotas, now_ms);
     verdict(&UpstreamReply::in_band(&error, hint), situation)
 }
 
@@ -223,7 +223,7 @@ pub(super) fn conclude(exchange: &mut Exchange, failure: Failure, now: Instant) 
     let judged = match failure {
         // The deadline is the request's: the endpoint may have had no more than a moment.
         Failure::TotalTimeout => Verdict::GiveUp(Refusal::Timeout),
-        ref failure => failure.judge(&situation, now_ms),
+        ref failure => failure.judge(&situation, &attempt.endpoint.provider.quotas, now_ms),
     };
     let (effect, refusal, go_on) = match judged {
         Verdict::NextCandidate { effect, otherwise } => (effect, otherwise, true),
@@ -238,11 +238,15 @@ pub(super) fn conclude(exchange: &mut Exchange, failure: Failure, now: Instant) 
         }
         effect => effect,
     };
+    // What was one too many is learned while it is still counted.
+    if !matches!(failure, Failure::TotalTimeout) {
+        observe(&attempt, effect, now, now_ms);
+    }
     if matches!(failure, Failure::Refused { .. }) {
         attempt.guard.refused();
     }
-    if !matches!(failure, Failure::TotalTimeout) {
-        observe(&attempt, effect, now, now_ms);
+    if attempt.guard.is_borrowed() && is_about_the_key(effect) {
+        exchange.job.choice.forget_own_key(&attempt.endpoint.provider);
     }
     let reason = failure.reason();
     let endpoint = Arc::clone(&attempt.endpoint);
@@ -268,6 +272,11 @@ pub(super) fn conclude(exchange: &mut Exchange, failure: Failure, now: Instant) 
     }
     tracing::debug!(endpoint = %attempt.endpoint.key, reason = reason.name(), tried, retry, "attempt failed");
     retry
+}
+
+/// Whether the provider's other models would refuse the key, too.
+fn is_about_the_key(effect: Effect) -> bool {
+    matches!(effect, Effect::DisableKey(_) | Effect::Cool { scope: Scope::Key | Scope::Provider, .. })
 }
 
 /// Whether there may be one more retry among all requests. Nobody's request fails because it tried out for the

@@ -1,5 +1,6 @@
 //! What Freeway itself says to clients: response heads, errors in their dialect, and metadata.
 
+use super::attempt::Attempt;
 use super::context::{Answered, Context, Stage};
 use super::exchange::{Exchange, Job};
 use super::failover::{Failure, Reason, Tried};
@@ -41,7 +42,7 @@ pub(super) fn identity(id: &str, created: u64, endpoint: Option<&Endpoint>) -> I
 /// known for bodies written in one piece, `credits` (charged and left) once the charge is posted.
 pub(super) fn success_head(
     job: &Job,
-    endpoint: Option<&Endpoint>,
+    attempt: Option<&Attempt>,
     attempts: usize,
     credits: Option<(MicroCredits, MicroCredits)>,
     h2: bool,
@@ -55,9 +56,12 @@ pub(super) fn success_head(
     if job.shape.stream {
         set(&mut head, "x-accel-buffering", "no");
     }
-    if let Some(endpoint) = endpoint {
+    if let Some(Attempt { endpoint, guard, .. }) = attempt {
         set(&mut head, "x-freeway-model", &endpoint.model.id);
         set(&mut head, "x-freeway-provider", &endpoint.provider.slug);
+        if guard.is_borrowed() {
+            set(&mut head, "x-freeway-byok", "true");
+        }
         set(&mut head, "x-freeway-attempts", &attempts.to_string());
     }
     if let Some(waited) = job.queued {
@@ -291,7 +295,8 @@ fn previous_error(tried: &Tried) -> PreviousError {
 }
 
 /// The `openrouter_metadata` object: what could have answered, what was tried, what did.
-pub(super) fn metadata(job: &Job, tried: &[Tried], selected: Option<&Arc<Endpoint>>) -> Box<RawValue> {
+pub(super) fn metadata(job: &Job, tried: &[Tried], answered: Option<&Attempt>) -> Box<RawValue> {
+    let selected = answered.map(|attempt| &attempt.endpoint);
     let row = |e: &Endpoint, chosen: bool| json!({ "provider": e.provider.name, "model": e.model.id, "selected": chosen });
     let endpoints = &job.snapshot.catalog.endpoints;
     let available: Vec<_> = job
@@ -319,7 +324,7 @@ pub(super) fn metadata(job: &Job, tried: &[Tried], selected: Option<&Arc<Endpoin
         "region": null,
         "summary": format!("available={}, selected={by}", available.len()),
         "attempt": attempts.len(),
-        "is_byok": false,
+        "is_byok": answered.is_some_and(|attempt| attempt.guard.is_borrowed()),
         "endpoints": { "total": endpoints.len(), "available": available },
         "attempts": attempts,
         "pipeline": [{ "type": "router", "name": "freeway",

@@ -112,7 +112,10 @@ impl Settlement {
         let measurement = attempt.reply.meter().measure(job.facts.requirements.prompt_tokens, counted);
         let Measurement { usage, source } = measurement;
         self.measured = Some(measurement);
-        self.bill = Some((Bill { usage, source, cost: MicroCredits::ZERO }, MicroCredits::ZERO));
+        self.bill = Some((
+            Bill { usage, source, cost: MicroCredits::ZERO, own_key: attempt.guard.is_borrowed() },
+            MicroCredits::ZERO,
+        ));
         let now = Instant::now();
         let ms = |d: Duration| u32::try_from(d.as_millis()).unwrap_or(u32::MAX);
         let outcome = Outcome::Success {
@@ -140,7 +143,12 @@ impl Settlement {
     pub(super) fn bill(&mut self, settled: Option<Settled>) -> Bill {
         let nothing = || {
             (
-                Bill { usage: Usage::default(), source: UsageSource::Estimated, cost: MicroCredits::ZERO },
+                Bill {
+                    usage: Usage::default(),
+                    source: UsageSource::Estimated,
+                    cost: MicroCredits::ZERO,
+                    own_key: false,
+                },
                 MicroCredits::ZERO,
             )
         };

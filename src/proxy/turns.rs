@@ -2,10 +2,11 @@
 
 use super::gateway::Gateway;
 use crate::limits::Key;
-use crate::protocol::facts::RequestFacts;
+use crate::protocol::facts::{Preferences, RequestFacts};
 use crate::queue::{Bounds, Queue, Turn};
 use crate::routing::{Classification, NoRoute};
 use crate::snapshot::{Ask, Begun, Snapshot};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
@@ -131,4 +132,73 @@ pub(super) fn choose(
 ) -> Result<Begun, NoRoute> {
     let (policy, seed) = (&gateway.config.policy, gateway.config.seed);
     snapshot.choose(&Ask { facts, classification, policy, seed, last_chance }, now_ms)
+}
+
+/// The same for requests that need the same and are about as long: where one finds no place, the others need
+/// not look.
+pub(super) fn class(facts: &RequestFacts, classification: Classification) -> u64 {
+    let RequestFacts { model, choices, requirements, preferences, own_keys, .. } = facts;
+    // The session is no wish, and what only orders candidates leaves none out.
+    let Preferences {
+        models,
+        order,
+        only,
+        ignore,
+        no_fallbacks,
+        require_parameters,
+        deny_data_collection,
+        ..
+    } = preferences;
+    let Preferences { allowed_models, excluded_models, context_compression, .. } = preferences;
+    let answer = classification.expected_output_tokens(&facts.features).min(8192);
+    let mut class = DefaultHasher::new();
+    (model, choices, models, order, only, ignore).hash(&mut class);
+    own_keys.slugs().for_each(|slug| slug.hash(&mut class));
+    (no_fallbacks, require_parameters, deny_data_collection, context_compression).hash(&mut class);
+    (allowed_models, excluded_models).hash(&mut class);
+    (requirements.hard, requirements.soft).hash(&mut class);
+    (step(requirements.prompt_tokens), step(requirements.max_output_tokens.unwrap_or(u32::MAX)))
+        .hash(&mut class);
+    (step(answer), (classification.complexity * 8.0) as u8).hash(&mut class);
+    class.finish()
+}
+
+/// Four steps to a doubling: who is passed over for a longer request's sake is at most a fifth shorter.
+fn step(tokens: u32) -> u32 {
+    (f64::from(tokens.max(1)).log2() * 4.0) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::Task;
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut RequestFacts), alike: bool) {
+        let mut facts = RequestFacts { choices: 1, ..RequestFacts::default() };
+        facts.requirements.prompt_tokens = 1_000;
+        let classification = Classification { task: Task::Qa, complexity: 0.3 };
+        let before = class(&facts, classification);
+        change(&mut facts);
+        assert_eq!(class(&facts, classification) == before, alike);
+    }
+
+    #[test]
+    fn requests_that_need_the_same_are_alike() {
+        check(|_| (), true);
+        check(|facts| facts.stream = true, true);
+        check(|facts| facts.preferences.session = Some("s".to_owned()), true);
+        check(|facts| facts.requirements.prompt_tokens = 1_010, true);
+    }
+
+    #[test]
+    fn requests_that_need_something_else_are_not() {
+        check(|facts| facts.requirements.prompt_tokens = 2_000, false);
+        check(|facts| facts.requirements.hard.insert(crate::catalog::Capability::Tools), false);
+        check(|facts| facts.model = Some("a/b".to_owned()), false);
+        check(|facts| facts.preferences.deny_data_collection = true, false);
+        check(|facts| facts.preferences.only.push("groq".to_owned()), false);
+        let own_key = crate::catalog::Secret::new("k").expect("a key");
+        check(|facts| assert!(facts.own_keys.add("groq", own_key)), false);
+    }
 }

@@ -24,6 +24,8 @@ pub struct Condition {
     /// How far the day's spending is ahead of an even pace, as a share of the day's limit, negative when it
     /// is behind; [`f32::NEG_INFINITY`] where no day is limited.
     pub ahead: f32,
+    /// No request of more tokens ever fits one of its limits; [`u32::MAX`] where none is known.
+    pub most_tokens: u32,
 }
 
 impl Default for Condition {
@@ -39,6 +41,7 @@ impl Default for Condition {
             denied: CapabilitySet::EMPTY,
             share_left: 1.0,
             ahead: f32::NEG_INFINITY,
+            most_tokens: u32::MAX,
         }
     }
 }
@@ -85,6 +88,8 @@ pub enum Cause {
     Busy,
     /// Its answers broke off.
     Truncated,
+    /// Only callers' own keys are used for it.
+    CallersKeysOnly,
 }
 
 impl Cause {
@@ -102,6 +107,7 @@ impl Cause {
             Self::Misbehaving => "misbehaving",
             Self::Busy => "busy",
             Self::Truncated => "truncated",
+            Self::CallersKeysOnly => "callers_keys_only",
         }
     }
 }

@@ -67,7 +67,8 @@ fn decide(
         let condition = (inputs.condition)(position, tokens);
         let able = endpoint.model.capabilities.difference(condition.denied);
         let lacks = wishes.needs.hard.difference(able);
-        let shut = Exclusion::denied(lacks)
+        let shut = Exclusion::too_large(tokens, condition.most_tokens)
+            .or_else(|| Exclusion::denied(lacks))
             .or_else(|| Exclusion::unavailable(condition.availability))
             .or_else(|| keep.holds_back(endpoint, &condition).then_some(Exclusion::Kept));
         let score = scale.score(endpoint, &condition);
@@ -124,7 +125,7 @@ impl Found {
         // That failures go on is a guess, and a guess must not turn a request away, nor leave a need to one
         // or two endpoints where there are many.
         let well = self.open.len() + self.kept.len();
-        if well >= 1 + self.resting.len() / MOST_AT_REST {
+        if well > self.resting.len() / MOST_AT_REST {
             self.resting.clear();
         }
         if well == 0 && self.limited && !last_chance {

@@ -204,6 +204,11 @@ impl Exclusion {
         }
     }
 
+    /// A request above the tokens of a minute (or a day) is refused however long it waits: a window, in effect.
+    pub(super) fn too_large(tokens: u32, most: u32) -> Option<Self> {
+        (tokens > most).then_some(Self::Context { needs: tokens, has: most })
+    }
+
     /// What its replies have lately denied, although its row promises it.
     pub(super) fn denied(missing: CapabilitySet) -> Option<Self> {
         let capability = missing.iter().next()?;

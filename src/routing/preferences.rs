@@ -1,7 +1,7 @@
 //! What the caller wants of routing: filters and orders over the pool, and never a way out of it.
 
 use super::{Exclusion, NoRoute};
-use crate::catalog::{Capability, Catalog, Endpoint, Requirements};
+use crate::catalog::{Capability, Catalog, Endpoint, OwnKeys, Requirements};
 use crate::protocol::facts::{Preferences, RequestFacts};
 
 /// The model names that mean "choose for me".
@@ -15,6 +15,7 @@ pub fn is_auto(model: Option<&str>) -> bool {
 /// A caller's wishes, made ready to hold against each endpoint.
 pub(super) struct Wishes<'a> {
     preferences: &'a Preferences,
+    own_keys: &'a OwnKeys,
     /// The models asked for, in order: the pinned one first, then `models[]`.
     named: Vec<&'a str>,
     /// The rest of the pool may answer too.
@@ -29,6 +30,8 @@ pub(super) struct Wishes<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     model: u32,
+    /// The caller has no key of its own for it.
+    without_own_key: bool,
     provider: u32,
 }
 
@@ -50,7 +53,14 @@ impl<'a> Wishes<'a> {
         let fallbacks = preferences.models.iter().map(String::as_str);
         let pool = pinned.is_none() || fallbacks.clone().any(|model| is_auto(Some(model)));
         let named = pinned.into_iter().chain(fallbacks).filter(|model| !is_auto(Some(model))).collect();
-        Ok(Self { preferences, named, pool, pinned: pinned.is_some(), needs: needs(facts) })
+        Ok(Self {
+            preferences,
+            own_keys: &facts.own_keys,
+            named,
+            pool,
+            pinned: pinned.is_some(),
+            needs: needs(facts),
+        })
     }
 
     /// Holds an endpoint against the wishes: its place in the caller's orders, or why it is out.
@@ -71,11 +81,12 @@ impl<'a> Wishes<'a> {
         if !only || !ordered || listed(&wishes.ignore).is_some() {
             return Err(Exclusion::Provider);
         }
-        if wishes.deny_data_collection && endpoint.provider.trains_on_prompts {
+        if wishes.deny_data_collection && endpoint.provider.trains_on_prompts() {
             return Err(Exclusion::Privacy);
         }
         let place = |position: Option<usize>| position.map_or(u32::MAX, |position| position as u32);
-        Ok(Rank { model: place(named), provider: place(in_order) })
+        let without_own_key = self.own_keys.of(&endpoint.provider).is_none();
+        Ok(Rank { model: place(named), without_own_key, provider: place(in_order) })
     }
 
     /// The `auto-router` plugin's patterns; what is excluded stays out whatever else allows it.

@@ -124,7 +124,7 @@ proptest! {
             prop_assert_eq!(endpoint.model.satisfies(&needs), Ok(()));
             let open = condition(candidate as usize, 0).availability == Availability::Open;
             prop_assert!(open != plan.last_resort, "those that failed lately are asked only as a last resort");
-            prop_assert!(!facts.preferences.deny_data_collection || !endpoint.provider.trains_on_prompts);
+            prop_assert!(!facts.preferences.deny_data_collection || !endpoint.provider.trains_on_prompts());
         }
     }
 }

@@ -1,10 +1,11 @@
 use super::*;
-use crate::catalog::{Capability, CapabilitySet, Model, Provider, Requirements};
+use crate::catalog::{Capability, CapabilitySet, Model, Provider, Requirements, Terms};
 use crate::protocol::facts::{Preferences, RequestFacts, Sort};
 
 pub(super) fn provider(slug: &str, trains_on_prompts: bool) -> Arc<Provider> {
     let base = "http://127.0.0.1:1/v1".parse().expect("a base URL");
-    Arc::new(Provider { name: slug.to_uppercase(), trains_on_prompts, ..Provider::new(slug, base) })
+    let terms = Terms { trains_on_prompts: Some(trains_on_prompts), ..Terms::default() };
+    Arc::new(Provider { name: slug.to_uppercase(), terms, ..Provider::new(slug, base) })
 }
 
 /// Endpoints over three providers: `fast` (small, quick), `slow` (large, slow, trains on prompts), `eyes`.
@@ -238,6 +239,15 @@ fn prompts_go_where_they_fit() {
         long(500_000).wants(|p| p.context_compression = true),
         NoRoute::ContextTooLong { needs: 250_001, largest: 200_000 },
     );
+}
+
+#[test]
+fn a_request_above_the_tokens_of_a_minute_fits_as_little_as_one_above_the_window() {
+    let at_most = |most_tokens| Condition { most_tokens, ..Condition::default() };
+    let long = |most| world().is(LARGE, at_most(most)).needs(|needs| needs.prompt_tokens = 100_000);
+    check(long(200_000), &[LARGE]);
+    let refusal = long(90_000).keys().expect_err("nobody ever has room");
+    assert!(matches!(refusal, NoRoute::ContextTooLong { largest: 90_000, .. }), "{refusal:?}");
 }
 
 #[test]

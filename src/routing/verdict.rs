@@ -4,9 +4,11 @@
 //! Pure. When to wait is read by `upstream::hints`; nothing here knows a provider by name.
 
 mod error_body;
+mod hint;
 mod words;
 
-pub use error_body::{ErrorBody, MAX_ERROR_BYTES};
+pub use error_body::{ErrorBody, MAX_ERROR_BYTES, Violation};
+pub use hint::{Hint, Learned, Scope, Window};
 
 use super::condition::Cause;
 use crate::catalog::{Capability, CapabilitySet};
@@ -40,43 +42,6 @@ pub fn in_band_status(error: &ErrorBody) -> u16 {
         None if words::key_refused(error) => 401,
         None => 502,
     }
-}
-
-/// What a provider says about waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hint {
-    /// Milliseconds until a request may succeed, 500 to 24 h; 0 where waiting does not help.
-    pub wait_ms: u64,
-    /// What has to wait.
-    pub scope: Scope,
-    /// Which limit was met.
-    pub window: Window,
-}
-
-/// How far a limit or a failure reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// One model at one provider.
-    Model,
-    /// Every model called with that key.
-    Key,
-    /// The whole provider, whatever the key.
-    Provider,
-}
-
-/// Which limit was met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Window {
-    /// Requests at once, or a queue: clears in seconds.
-    Concurrency,
-    /// A minute.
-    Minute,
-    /// A day or longer.
-    Day,
-    /// Not said, so the wait may be a guess.
-    Unknown,
-    /// The request alone exceeds the window: waiting never helps.
-    TooBig,
 }
 
 /// What matters of the request and the attempts before this one.
@@ -125,6 +90,8 @@ pub enum Effect {
         cause: Cause,
         /// The time is a guess: longer each time it proves too short.
         guessed: bool,
+        /// The limit that was met.
+        learned: Option<Learned>,
     },
     /// One failure; the breaker decides what follows.
     Fail {
@@ -142,7 +109,10 @@ pub enum Effect {
     /// Its answer was not what its row promises; several such in a row are as good as a refusal.
     Flaw(Capability),
     /// Only a candidate with a larger window than this one is worth trying.
-    NeedsLargerContext,
+    NeedsLargerContext {
+        /// The limit that the request exceeded on its own.
+        learned: Option<Learned>,
+    },
 }
 
 impl Effect {
@@ -156,7 +126,7 @@ impl Effect {
             Self::DropModel => "drop_model",
             Self::LearnMissing(_) => "learn_missing",
             Self::Flaw(_) => "flaw",
-            Self::NeedsLargerContext => "needs_larger_context",
+            Self::NeedsLargerContext { .. } => "needs_larger_context",
         }
     }
 }
@@ -196,7 +166,7 @@ const UNCLEAR_403_COOL_MS: u64 = 5 * 60_000;
 /// A 5xx may ask for more than this; a maintenance page's "tomorrow" is not believed.
 const MAX_5XX_COOL_MS: u64 = 5 * 60_000;
 /// A 429 without any hint.
-const DEFAULT_429_COOL_MS: u64 = 60_000;
+const DEFAULT_429_COOL_MS: u64 = 15_000;
 /// A 429 that says the account's quota or credits are gone.
 const SPENT_COOL_MS: u64 = 60 * 60_000;
 
@@ -210,12 +180,13 @@ pub fn verdict(reply: &UpstreamReply<'_>, situation: &Situation) -> Verdict {
         || reply.status == 413
         || (words::too_long(error) && !matches!(reply.status, 401..=403 | 429))
     {
-        return next(Effect::NeedsLargerContext, Refusal::ContextTooLong);
+        let learned = reply.hint.and_then(Hint::learned);
+        return next(Effect::NeedsLargerContext { learned }, Refusal::ContextTooLong);
     }
     match reply.status {
         401 => next(Effect::DisableKey(Cause::BadKey), Refusal::Unavailable),
         402 => next(Effect::DisableKey(Cause::QuotaSpent), Refusal::Unavailable),
-        403 => forbidden(error),
+        403 => forbidden(reply),
         429 => rate_limited(reply),
         404 | 410 if error.from_edge => failure(Scope::Model, Cause::Misbehaving),
         404 | 410 => match words::missing(error, situation.uses) {
@@ -249,12 +220,16 @@ fn failure(scope: Scope, cause: Cause) -> Verdict {
     next(Effect::Fail { scope, cause }, otherwise)
 }
 
-fn forbidden(error: &ErrorBody) -> Verdict {
+fn forbidden(reply: &UpstreamReply<'_>) -> Verdict {
+    let error = reply.error;
     if words::moderated(error) {
         return next(Effect::None, Refusal::Moderated);
     }
     if words::model_gone(error) {
         return next(Effect::DropModel, Refusal::Unavailable);
+    }
+    if reply.hint.is_some() {
+        return rate_limited(reply);
     }
     if error.from_edge {
         // An edge's page may be about this one prompt: no reason to give up the key.
@@ -263,32 +238,37 @@ fn forbidden(error: &ErrorBody) -> Verdict {
     if words::key_refused(error) {
         return next(Effect::DisableKey(Cause::BadKey), Refusal::Unavailable);
     }
-    let (scope, for_ms, cause) = (Scope::Key, UNCLEAR_403_COOL_MS, Cause::BadKey);
-    next(Effect::Cool { scope, for_ms, cause, guessed: false }, Refusal::Unavailable)
+    rest_key(UNCLEAR_403_COOL_MS, Cause::BadKey, Refusal::Unavailable)
+}
+
+fn rest_key(for_ms: u64, cause: Cause, otherwise: Refusal) -> Verdict {
+    let effect = Effect::Cool { scope: Scope::Key, for_ms, cause, guessed: false, learned: None };
+    next(effect, otherwise)
 }
 
 fn rate_limited(reply: &UpstreamReply<'_>) -> Verdict {
-    let effect = if words::credits_spent(reply.error) {
-        Effect::Cool { scope: Scope::Key, for_ms: SPENT_COOL_MS, cause: Cause::QuotaSpent, guessed: false }
-    } else {
-        let hint = reply.hint.unwrap_or(Hint {
-            wait_ms: DEFAULT_429_COOL_MS,
-            scope: Scope::Model,
-            window: Window::Unknown,
-        });
-        cool(hint)
-    };
-    next(effect, Refusal::RateLimited)
+    if words::credits_spent(reply.error) {
+        return rest_key(SPENT_COOL_MS, Cause::QuotaSpent, Refusal::RateLimited);
+    }
+    let hint = reply.hint.unwrap_or(Hint {
+        wait_ms: DEFAULT_429_COOL_MS,
+        guessed: true,
+        scope: Scope::Model,
+        window: Window::Unknown,
+        unit: None,
+        limit: None,
+    });
+    next(cool(hint), Refusal::RateLimited)
 }
 
 fn cool(hint: Hint) -> Effect {
     let cause = match hint.window {
-        Window::Day => Cause::QuotaSpent,
+        Window::Day | Window::Month => Cause::QuotaSpent,
         Window::Concurrency => Cause::Busy,
-        Window::Minute | Window::Unknown | Window::TooBig => Cause::RateLimited,
+        Window::Minute | Window::Hour | Window::Unknown | Window::TooBig => Cause::RateLimited,
     };
-    let guessed = hint.window == Window::Unknown;
-    Effect::Cool { scope: hint.scope, for_ms: hint.wait_ms, cause, guessed }
+    let Hint { wait_ms: for_ms, guessed, scope, .. } = hint;
+    Effect::Cool { scope, for_ms, cause, guessed, learned: hint.learned() }
 }
 
 fn bad_request(reply: &UpstreamReply<'_>, situation: &Situation) -> Verdict {

@@ -11,7 +11,7 @@ use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::proxy::{FreewayProxy, Gateway, Peers};
 use crate::services::announce::{Announce, Line, say};
-use crate::services::catalog_sync::{self, CatalogSync};
+use crate::services::catalog_sync::{CatalogSync, Lists};
 use crate::services::drain::{Drain, Gone, Orders, Signals};
 use crate::services::lease_renewal::LeaseRenewal;
 use crate::services::name_lookup::NameLookup;
@@ -138,8 +138,9 @@ impl Freeway {
             None => None,
         };
         config.providers.extend(simulated.as_ref().map(SimulatedProvider::configured));
+        warn_of_terms(&config);
         let pool = Pool::new();
-        let snapshot = Snapshot::new(catalog_sync::catalog(&config, &HashMap::new()), &pool);
+        let snapshot = Snapshot::new(Lists::default().catalog(&config), &pool);
         let peers = Peers::new(&config.providers, authorities);
         let metrics = Metrics::new()?;
         let ledger = ledger(&config, &metrics)?;
@@ -264,6 +265,17 @@ impl Freeway {
         // Looks into the store may still hang.
         runtime.shutdown_background();
         ended
+    }
+}
+
+/// People pay where there are accounts, and some free tiers are not made for that. What to do about it is the
+/// operator's to decide.
+fn warn_of_terms(config: &Config) {
+    for provider in config.providers.iter().map(|p| &p.provider).filter(|_| config.accounts.is_some()) {
+        if let Some(reason) = provider.terms.against_selling() {
+            let slug = &provider.slug;
+            tracing::warn!(provider = slug, "accounts pay for answers of this provider, but {reason}");
+        }
     }
 }
 

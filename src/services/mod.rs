@@ -1,5 +1,5 @@
-//! What runs beside the requests, one loop a file: model lists, name lookups, leases, what is used of limits, the
-//! operator's HTTP, the simulated provider, and the end of the process.
+//! What runs beside the requests, one loop a file: model lists, name lookups, turns, leases, what is used of
+//! limits, the operator's HTTP, the simulated provider, and the end of the process.
 
 pub mod announce;
 pub mod catalog_sync;

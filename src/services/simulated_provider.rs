@@ -56,7 +56,15 @@ pub fn configured(models: &SimulatedModels, port: u16) -> ConfiguredProvider {
             endpoint.model.tokens_per_s = (model.tokens_per_s > 0.0).then_some(model.tokens_per_s);
         }
     }
-    ConfiguredProvider { provider, models: endpoints, list_url: None, rules, ca_file: None }
+    ConfiguredProvider {
+        provider,
+        models: endpoints,
+        list_url: None,
+        show_url: None,
+        quota: None,
+        rules,
+        ca_file: None,
+    }
 }
 
 #[async_trait]

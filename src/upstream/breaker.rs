@@ -33,7 +33,7 @@ fn pack(at_ms: u64, cause: Cause) -> u64 {
 
 fn cause_of(byte: u8) -> Cause {
     use Cause::*;
-    const ALL: [Cause; 11] = [
+    const ALL: [Cause; 12] = [
         RateLimited,
         QuotaSpent,
         Overloaded,
@@ -45,6 +45,7 @@ fn cause_of(byte: u8) -> Cause {
         Misbehaving,
         Busy,
         Truncated,
+        CallersKeysOnly,
     ];
     ALL.into_iter().find(|c| *c as u8 == byte).unwrap_or(Misbehaving)
 }

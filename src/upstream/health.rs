@@ -1,18 +1,20 @@
 //! One endpoint's live state: availability, speed, and what it was learnt to lack.
 
 use super::breaker::{Breaker, Trial};
+use super::gone::Gone;
 use super::in_flight::InFlight;
 use super::key::KeyState;
 use super::lacks::Lacks;
 use super::lane::{Lane, longest};
 use super::measure::{Mean, Worst};
+use super::patience::{self, Usual};
 use super::quota::{Reading, Room, Taken};
 use super::recent::Recent;
 use crate::catalog::{CapabilitySet, Endpoint, EndpointKey, LimitScope};
 use crate::routing::condition::{Availability, Cause, Condition};
 use crate::routing::verdict::{Effect, Scope};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// A measurement older than this says nothing about now; the router's prior takes over, so that an
 /// endpoint once slow is tried again.
@@ -21,16 +23,6 @@ const STALE_S: f32 = 15.0 * 60.0;
 const FORGIVE_S: f32 = 300.0;
 /// A refused key is not tried again for a day, and not at all once replaced.
 const KEY_DISABLED_MS: u64 = 24 * 3_600_000;
-/// A trial may take so many times as long as usual.
-const PATIENCE: f32 = 4.0;
-/// The least time a trial is given for its first token.
-const LEAST_PATIENCE_MS: u64 = 3_000;
-/// The least time it is given for a whole answer.
-const LEAST_PATIENCE_WHOLE_MS: u64 = 10_000;
-/// Speed before any was measured, slower than most.
-const USUAL_MS_PER_TOKEN: f32 = 25.0;
-/// So often the time doubles.
-const MOST_DOUBLINGS: u32 = 2;
 /// What may be in doubt about a call.
 pub(super) const BREAKERS: usize = 4;
 /// Shorter answers say nothing about speed.
@@ -49,7 +41,7 @@ pub struct EndpointState {
     sense: Breaker,
     /// Whether streams come to their end. Only one that does shows that.
     streams: Breaker,
-    gone: AtomicBool,
+    gone: Gone,
     lacks: Lacks,
     ttft_ms: Worst,
     ms_per_token: Worst,
@@ -91,7 +83,7 @@ impl EndpointState {
             breaker: Breaker::default(),
             sense: Breaker::default(),
             streams: Breaker::default(),
-            gone: AtomicBool::new(false),
+            gone: Gone::default(),
             lacks: Lacks::default(),
             ttft_ms: Worst::default(),
             ms_per_token: Worst::default(),
@@ -128,6 +120,7 @@ impl EndpointState {
             denied: self.missing(now_ms),
             share_left: room.share,
             ahead: room.ahead,
+            most_tokens: room.most_tokens,
         }
     }
 
@@ -156,11 +149,22 @@ impl EndpointState {
             return Err(shut);
         }
         let mut guard = self.begin_regardless(tokens, now_ms)?;
-        for (breaker, trial) in self.breakers(lane).into_iter().zip(&mut guard.trials) {
+        self.enter_trials(&mut guard, now_ms)?;
+        Ok(guard)
+    }
+
+    /// Takes the half-open trials there are to take; what was taken is given back with the guard.
+    pub(super) fn enter_trials(&self, guard: &mut InFlight, now_ms: u64) -> Result<(), Availability> {
+        for (breaker, trial) in self.breakers(&self.lanes[0]).into_iter().zip(&mut guard.trials) {
             let cooling = |(for_ms, cause)| Availability::Cooling { for_ms, cause };
             *trial = breaker.enter(now_ms).map_err(cooling)?;
         }
-        Ok(guard)
+        Ok(())
+    }
+
+    /// The provider does not serve the model any more.
+    pub(super) fn is_gone(&self, now_ms: u64) -> bool {
+        self.gone.is(now_ms)
     }
 
     /// What may be in doubt about a call: what answers, whether it makes sense, whether it comes to its end,
@@ -169,12 +173,12 @@ impl EndpointState {
         [&self.breaker, &self.sense, &self.streams, &lane.key.account.breaker]
     }
 
-    fn shut_for(&self, lane: &Lane, now_ms: u64) -> Availability {
+    pub(super) fn shut_for(&self, lane: &Lane, now_ms: u64) -> Availability {
         longest(self.breakers(lane).map(|breaker| breaker.closed_for(now_ms)))
     }
 
-    pub(super) fn release(&self, lane: &Lane, trials: &[Option<Trial>; BREAKERS]) {
-        for (breaker, trial) in self.breakers(lane).into_iter().zip(trials) {
+    pub(super) fn release(&self, trials: &[Option<Trial>; BREAKERS]) {
+        for (breaker, trial) in self.breakers(&self.lanes[0]).into_iter().zip(trials) {
             trial.iter().for_each(|trial| breaker.release(trial));
         }
     }
@@ -187,7 +191,7 @@ impl EndpointState {
     /// Why not now.
     pub fn begin_regardless(self: &Arc<Self>, tokens: u32, now_ms: u64) -> Result<InFlight, Availability> {
         let (lane, availability, _) = self.best_lane(tokens, now_ms);
-        if self.gone.load(Relaxed) {
+        if self.gone.is(now_ms) {
             return Err(Availability::Disabled(Cause::ModelGone));
         }
         if availability != Availability::Open {
@@ -200,9 +204,10 @@ impl EndpointState {
         Ok(InFlight::new(Arc::clone(self), lane, taken))
     }
 
-    /// The provider lists the model again.
-    pub fn relisted(&self) {
-        self.gone.store(false, Relaxed);
+    /// The provider lists the model, with a row of this fingerprint. What has been gone comes back when its row
+    /// has changed, and otherwise after a pause that grows each time.
+    pub fn listed(&self, row: u64) {
+        self.gone.listed(row);
     }
 
     /// Every limit it is under, by the key's position.
@@ -224,7 +229,7 @@ impl EndpointState {
 
     fn availability(&self, tokens: u32, now_ms: u64) -> (Availability, Room) {
         let (_, told, room) = self.best_lane(tokens, now_ms);
-        if self.gone.load(Relaxed) {
+        if self.gone.is(now_ms) {
             return (Availability::Disabled(Cause::ModelGone), room);
         }
         if told != Availability::Open {
@@ -266,6 +271,7 @@ impl EndpointState {
                     self.answered(&self.streams, now_ms);
                 }
                 self.success.add_to(1.0, 1.0, now_ms);
+                self.gone.answered();
                 self.measure(ttft_ms, tokens, duration_ms, now_ms);
             }
             Outcome::Failed { effect, took_ms } => self.apply(lane, effect, u64::from(took_ms), now_ms),
@@ -300,7 +306,11 @@ impl EndpointState {
     fn apply(&self, lane: &Lane, effect: Effect, took_ms: u64, now_ms: u64) {
         match effect {
             // It answered, only not this request: alive.
-            Effect::None | Effect::NeedsLargerContext => self.alive(lane, now_ms),
+            Effect::None => self.alive(lane, now_ms),
+            Effect::NeedsLargerContext { learned } => {
+                self.alive(lane, now_ms);
+                lane.learn(Scope::Model, learned, now_ms);
+            }
             Effect::LearnMissing(lacks) => {
                 self.alive(lane, now_ms);
                 self.lacks.refused(lacks, now_ms);
@@ -309,8 +319,9 @@ impl EndpointState {
                 self.alive(lane, now_ms);
                 self.lacks.flawed(lacks, now_ms);
             }
-            Effect::Cool { scope, for_ms, cause, guessed } => {
-                lane.cool(scope, for_ms, cause, guessed, now_ms)
+            Effect::Cool { scope, for_ms, cause, guessed, learned } => {
+                lane.cool(scope, for_ms, cause, guessed, now_ms);
+                lane.learn(scope, learned, now_ms);
             }
             Effect::Fail { scope, cause } => {
                 self.success.add_to(1.0, 0.0, now_ms);
@@ -323,13 +334,13 @@ impl EndpointState {
                 breaker.failure(cause, took_ms, now_ms);
             }
             Effect::DisableKey(Cause::QuotaSpent) => {
-                self.gone.store(true, Relaxed);
+                self.gone.note(now_ms);
                 if lane.key.was_unpaid() {
                     lane.key.disabled.extend(now_ms + KEY_DISABLED_MS, Cause::QuotaSpent);
                 }
             }
             Effect::DisableKey(cause) => lane.key.disabled.extend(now_ms + KEY_DISABLED_MS, cause),
-            Effect::DropModel => self.gone.store(true, Relaxed),
+            Effect::DropModel => self.gone.note(now_ms),
         }
     }
 
@@ -338,20 +349,12 @@ impl EndpointState {
         self.lacks.shown(capabilities);
     }
 
-    /// How long whoever tries it, after it had timed out, waits for its first token, or for the whole of an
-    /// answer of so many tokens: a few times the usual, and longer each time that proves too short, so that
-    /// what has become slower comes back too. `None` where nothing has timed out.
+    /// How long to wait for it, where that is less than usual; see [`patience`].
     pub(super) fn patience_ms(&self, whole: Option<u32>, now_ms: u64) -> Option<u64> {
         let timed_out = self.breaker.timed_out()?;
-        let usual = |worst: &Worst, unknown| worst.usual(now_ms).unwrap_or(unknown);
-        let (least, usual_ms) = match whole {
-            None => (LEAST_PATIENCE_MS, usual(&self.ttft_ms, 0.0)),
-            Some(tokens) => {
-                let generating_ms = tokens as f32 * usual(&self.ms_per_token, USUAL_MS_PER_TOKEN);
-                (LEAST_PATIENCE_WHOLE_MS, usual(&self.ttft_ms, 0.0) + generating_ms)
-            }
-        };
-        Some(((PATIENCE * usual_ms) as u64).max(least) << timed_out.min(MOST_DOUBLINGS))
+        let usual =
+            Usual { ttft_ms: self.ttft_ms.usual(now_ms), ms_per_token: self.ms_per_token.usual(now_ms) };
+        Some(patience::patience_ms(&usual, timed_out, whole))
     }
 }
 

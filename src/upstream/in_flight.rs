@@ -14,16 +14,31 @@ use std::sync::atomic::Ordering::Relaxed;
 #[derive(Debug)]
 pub struct InFlight {
     state: Arc<EndpointState>,
-    lane: usize,
-    taken: Taken,
+    key: Key,
     sent: bool,
     /// What it tries out.
     pub(super) trials: [Option<Trial>; BREAKERS],
 }
 
+/// What it is called with.
+#[derive(Debug)]
+enum Key {
+    /// One of ours, by the position of its lane, and what was taken of its limits.
+    Ours { lane: usize, taken: Taken },
+    /// The caller's own. No limit of ours is about it.
+    Borrowed(Secret),
+}
+
 impl InFlight {
+    /// With one of our keys; it has been counted.
     pub(super) fn new(state: Arc<EndpointState>, lane: usize, taken: Taken) -> Self {
-        Self { state, lane, taken, sent: false, trials: Default::default() }
+        Self { state, key: Key::Ours { lane, taken }, sent: false, trials: Default::default() }
+    }
+
+    /// With a caller's own key.
+    pub(super) fn borrowed(state: Arc<EndpointState>, key: Secret) -> Self {
+        state.in_flight.fetch_add(1, Relaxed);
+        Self { state, key: Key::Borrowed(key), sent: false, trials: Default::default() }
     }
 
     /// The endpoint's state.
@@ -33,7 +48,15 @@ impl InFlight {
 
     /// The key to present; `None` where the provider wants none.
     pub fn secret(&self) -> Option<&Secret> {
-        self.lane().key.secret()
+        match &self.key {
+            Key::Ours { lane, .. } => self.state.lanes[*lane].key.secret(),
+            Key::Borrowed(key) => Some(key),
+        }
+    }
+
+    /// Whether that is the caller's own.
+    pub fn is_borrowed(&self) -> bool {
+        matches!(self.key, Key::Borrowed(_))
     }
 
     /// It is about to go out: from now on the provider may have counted it.
@@ -48,13 +71,16 @@ impl InFlight {
 
     /// It was refused or failed before anything was generated.
     pub fn refused(&mut self) {
-        let requests = u32::from(self.lane().key.account.failures_count);
+        let requests = self.lane().map_or(0, |lane| u32::from(lane.key.account.failures_count));
         self.correct(requests, 0);
     }
 
     /// Learns from the attempt.
     pub fn observe(&self, outcome: Outcome, now_ms: u64) {
-        self.state.observe(self.lane, outcome, now_ms);
+        match self.key {
+            Key::Ours { lane, .. } => self.state.observe(lane, outcome, now_ms),
+            Key::Borrowed(_) => self.state.observe_borrowed(outcome, now_ms),
+        }
     }
 
     /// Its answer has shown what these capabilities promise.
@@ -75,24 +101,30 @@ impl InFlight {
 
     /// Learns what the provider says is left of its limits.
     pub fn limits(&self, observed: impl IntoIterator<Item = Observed>, now_ms: u64) {
+        let Some(lane) = self.lane() else { return };
         for observed in observed {
             let scope = match observed.scope {
                 LimitScope::Model => Scope::Model,
                 LimitScope::Key => Scope::Key,
                 LimitScope::Account => Scope::Provider,
             };
-            self.lane().quota_of(scope).observe(&observed, now_ms);
+            lane.quota_of(scope).observe(&observed, now_ms);
         }
     }
 
-    fn lane(&self) -> &Lane {
-        &self.state.lanes[self.lane]
+    /// Where it is counted, with a key of ours.
+    fn lane(&self) -> Option<&Lane> {
+        match self.key {
+            Key::Ours { lane, .. } => Some(&self.state.lanes[lane]),
+            Key::Borrowed(_) => None,
+        }
     }
 
     fn correct(&mut self, requests: u32, tokens: u32) {
-        let taken = self.taken;
-        self.taken = Taken { requests, tokens, ..taken };
-        self.lane().quotas().iter().for_each(|quota| quota.correct(&taken, requests, tokens));
+        let Key::Ours { lane, taken } = &mut self.key else { return };
+        let before = std::mem::replace(taken, Taken { requests, tokens, ..*taken });
+        let quotas = self.state.lanes[*lane].quotas();
+        quotas.iter().for_each(|quota| quota.correct(&before, requests, tokens));
     }
 }
 
@@ -102,7 +134,7 @@ impl Drop for InFlight {
             self.correct(0, 0);
         }
         self.state.in_flight.fetch_sub(1, Relaxed);
-        self.lane().key.leave();
-        self.state.release(self.lane(), &self.trials);
+        self.lane().iter().for_each(|lane| lane.key.leave());
+        self.state.release(&self.trials);
     }
 }

@@ -51,10 +51,14 @@ const UNPAID_MODELS: u32 = 3;
 
 impl KeyState {
     pub(super) fn new(provider: &Provider, secret: Option<Secret>, account: Arc<AccountState>) -> Self {
+        let disabled = Until::default();
+        if provider.callers_keys {
+            disabled.extend(u64::MAX, Cause::CallersKeysOnly);
+        }
         Self {
             account,
             secret,
-            disabled: Until::default(),
+            disabled,
             told: Until::default(),
             quota: Quota::new(&provider.quotas, LimitScope::Key, None),
             in_flight: AtomicU32::new(0),

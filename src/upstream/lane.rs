@@ -5,7 +5,7 @@ use super::key::KeyState;
 use super::quota::{Quota, Room, Taken};
 use crate::catalog::{LimitScope, Provider};
 use crate::routing::condition::{Availability, Cause};
-use crate::routing::verdict::Scope;
+use crate::routing::verdict::{Learned, Scope};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -79,13 +79,24 @@ impl Lane {
 
     /// Not before `for_ms` have passed; a guess doubles each time it proves too short.
     pub(super) fn cool(&self, scope: Scope, for_ms: u64, cause: Cause, guessed: bool, now_ms: u64) {
-        let for_ms = if guessed { self.guess(for_ms) } else { for_ms };
         let told = match scope {
             Scope::Model => &self.told,
             Scope::Key if !self.key.account.is_shared => &self.key.told,
             Scope::Key | Scope::Provider => &self.key.account.told,
         };
+        // What is refused while it waits already was sent before: one burst is one lesson.
+        if guessed && told.left(now_ms).is_some() {
+            return;
+        }
+        let for_ms = if guessed { self.guess(for_ms) } else { for_ms };
         told.extend(now_ms.saturating_add(for_ms), cause);
+    }
+
+    /// A refusal has shown a limit.
+    pub(super) fn learn(&self, scope: Scope, learned: Option<Learned>, now_ms: u64) {
+        if let Some(Learned { unit, per, limit }) = learned {
+            self.quota_of(scope).refused(unit, per, limit, now_ms);
+        }
     }
 
     /// It answered.

@@ -5,18 +5,23 @@
 //! nothing here keeps the pool from emptying, because ejection is soft: whoever plans may still
 //! call an ejected endpoint as a last resort ([`EndpointState::begin_regardless`]).
 
+mod borrowed;
 mod breaker;
 mod budget;
+mod gone;
 pub mod health;
 pub mod hints;
 mod in_flight;
 mod key;
 mod lacks;
 mod lane;
+pub mod limit_headers;
 mod measure;
 mod memory;
+mod patience;
 pub mod pool;
 mod quota;
+mod quota_report;
 mod recent;
 mod status;
 
@@ -27,5 +32,6 @@ pub use key::KeyState;
 pub use memory::{Kept, KeyName};
 pub use pool::Pool;
 pub use quota::{Observed, Reading};
+pub use quota_report::quota_report;
 pub use recent::RECENT_S;
 pub use status::{KeyStatus, Status};

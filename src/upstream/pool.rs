@@ -4,6 +4,7 @@ use super::budget::RetryBudget;
 use super::health::EndpointState;
 use super::key::{AccountState, KeyState};
 use super::memory::{Kept, KeyName, Memory};
+use super::quota::Observed;
 use crate::catalog::{Endpoint, EndpointKey, Provider};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,6 +55,15 @@ impl Pool {
         state
     }
 
+    /// Believes what a provider says is left of the account's limits.
+    pub fn observe_account(&self, provider: &Arc<Provider>, said: &[Observed], now_ms: u64) {
+        let keys = self.lock().keys(provider);
+        // There is one account, whatever the keys.
+        if let Some(key) = keys.first() {
+            said.iter().for_each(|observed| key.account.quota.observe(observed, now_ms));
+        }
+    }
+
     /// Takes in what was used of limits before a restart, for endpoints that are there or will be.
     pub fn remember(&self, rows: Vec<Kept>) {
         self.lock().memory.load(rows);
@@ -85,6 +95,7 @@ impl Inner {
                 || known.keys == provider.keys
                     && known.quotas == provider.quotas
                     && known.max_concurrency == provider.max_concurrency
+                    && known.callers_keys == provider.callers_keys
         };
         if let Some((_, keys)) = self.providers.get(&provider.slug).filter(|(known, _)| same(known)) {
             return keys.clone();
@@ -110,7 +121,7 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{Model, Secret};
+    use crate::catalog::{Limit, LimitScope, Model, Period, Secret, Unit};
     use crate::routing::condition::{Availability, Cause};
     use crate::routing::verdict::{Effect, Scope};
     use crate::upstream::Outcome;
@@ -146,11 +157,43 @@ mod tests {
         let pool = Pool::new();
         let [m, n, other] =
             [("a", "m"), ("a", "n"), ("b", "m")].map(|(p, m)| pool.state(&endpoint(p, "k", m)));
-        let cool = |scope| Effect::Cool { scope, for_ms: 1_000, cause: Cause::RateLimited, guessed: false };
+        let cool = |scope| Effect::Cool {
+            scope,
+            for_ms: 1_000,
+            cause: Cause::RateLimited,
+            guessed: false,
+            learned: None,
+        };
         fail(&m, cool(Scope::Model));
         assert!(cooled(&m) && !cooled(&n));
         fail(&m, cool(Scope::Key));
         assert!(cooled(&n) && !cooled(&other));
+    }
+
+    #[test]
+    fn what_is_left_of_the_account_is_left_of_every_endpoint() {
+        let pool = Pool::new();
+        let limit = Limit {
+            scope: LimitScope::Account,
+            per: Period::Day,
+            requests: Some(50),
+            tokens: None,
+            window: None,
+            pattern: None,
+        };
+        let mut provider = (*endpoint("a", "k", "m").provider).clone();
+        provider.quotas.limits.push(limit);
+        let provider = Arc::new(provider);
+        let said = |limit, remaining| {
+            let (unit, per, scope) = (Unit::Requests, Period::Day, LimitScope::Account);
+            let (limit, remaining) = (Some(limit), Some(remaining));
+            [Observed { unit, per, scope, limit, remaining, resets_in_ms: None }]
+        };
+        pool.observe_account(&provider, &said(50, 0), T);
+        let state = pool.state(&Endpoint::new(Arc::clone(&provider), Model::default(), "m".to_owned()));
+        assert!(cooled(&state), "the account was asked before any endpoint was known");
+        pool.observe_account(&provider, &said(1_000, 950), T);
+        assert!(!cooled(&state), "more was bought");
     }
 
     #[test]
@@ -174,7 +217,7 @@ mod tests {
         models[4].observe(0, Outcome::Alive, T);
         models[2..4].iter().for_each(|state| fail(state, unpaid));
         assert!(!cooled(&models[4]), "it was free in between");
-        models.iter().for_each(|state| state.relisted());
+        models.iter().for_each(|state| [1, 2].into_iter().for_each(|row| state.listed(row)));
         fail(&models[0], unpaid);
         assert_eq!(models[4].condition(0, T).availability, Availability::Disabled(Cause::QuotaSpent));
     }

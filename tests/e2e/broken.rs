@@ -4,7 +4,7 @@
 use crate::client::{Answer, Client, Event, chunks};
 use crate::harness::{Model, Router, Setup, ask, streamed, with};
 use crate::provider::Provider;
-use crate::script::{Script, Step, chunk, completion};
+use crate::script::{Script, Step, completion};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -83,19 +83,7 @@ fn answer(broken: Option<Broken>, request: &Value) -> Script {
         Some(Broken::Empty) => {
             Script::either(Script::stream().role().finish("stop").done(), Script::json(200, completion("")))
         }
-        _ if tools => {
-            let call = json!({"index": 0, "id": "c1", "type": "function",
-                "function": {"name": "weather", "arguments": "{\"city\":\"Rome\"}"}});
-            let mut whole = completion("");
-            whole["choices"][0]["message"] =
-                json!({"role": "assistant", "content": null, "tool_calls": [call]});
-            whole["choices"][0]["finish_reason"] = json!("tool_calls");
-            let delta = json!({"role": "assistant", "tool_calls": [call]});
-            let streamed = Script::stream().event(chunk(delta, None)).finish("tool_calls").done();
-            Script::either(streamed, Script::json(200, whole))
-        }
-        _ if schema => Script::answer(r#"{"city":"Rome"}"#),
-        _ => Script::answer("Yes, of course."),
+        _ => Script::as_asked(request),
     }
 }
 
@@ -117,7 +105,7 @@ fn request(number: usize) -> Value {
             "json_schema": {"name": "place", "schema": schema}}}),
         ),
     };
-    if number / 240 % 2 == 0 { request } else { streamed(request) }
+    if (number / 240).is_multiple_of(2) { request } else { streamed(request) }
 }
 
 /// Whether a client was served: an answer to its end, and no flawed one where it came whole.

@@ -183,6 +183,14 @@ impl Setup {
         self
     }
 
+    /// A provider with one ordinary model, like [`provider`](Self::provider), and with keys of its own.
+    pub fn provider_with(mut self, provider: &Provider, lines: &str) -> Self {
+        let each = std::mem::replace(&mut self.each, format!("{lines}\n"));
+        let mut setup = self.provider(provider);
+        setup.each = each;
+        setup
+    }
+
     /// More configuration, put before the providers.
     pub fn config(mut self, toml: &str) -> Self {
         self.extra.push_str(toml);
@@ -424,6 +432,13 @@ impl Router {
         let answer = Client::connect(self.metrics).await.get("/metrics").await;
         assert_eq!(answer.status, 200);
         String::from_utf8(answer.body).expect("metrics are UTF-8")
+    }
+
+    /// Tells it to end when the running answers have.
+    pub fn terminate(&self) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let sent = std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(sent.success());
     }
 
     /// Whether the program still runs.

@@ -49,6 +49,8 @@ pub enum Transport {
 pub struct Shared {
     scripts: Mutex<VecDeque<Script>>,
     models: Mutex<Script>,
+    /// What other paths answer, by their ends, and how often they were asked.
+    others: Mutex<Vec<(String, Script, usize)>>,
     seen: watch::Sender<Vec<Seen>>,
     left: watch::Sender<usize>,
     sent: watch::Sender<usize>,
@@ -89,6 +91,7 @@ impl Provider {
         let shared = Arc::new(Shared {
             scripts: Mutex::new(scripts.into_iter().collect()),
             models: Mutex::new(Script::error(404, "not_found", "no list here")),
+            others: Mutex::default(),
             seen: watch::Sender::new(Vec::new()),
             left: watch::Sender::new(0),
             sent: watch::Sender::new(0),
@@ -126,7 +129,22 @@ impl Provider {
         *self.shared.models.lock().expect("not poisoned") = script;
     }
 
-    /// Every request but those for the model list.
+    /// What a path that ends so answers, as often as it is asked.
+    pub fn answers(&self, path: &str, script: Script) {
+        let mut others = self.shared.others.lock().expect("not poisoned");
+        match others.iter_mut().find(|(known, ..)| known == path) {
+            Some(known) => known.1 = script,
+            None => others.push((path.to_owned(), script, 0)),
+        }
+    }
+
+    /// How often that path was asked.
+    pub fn asked(&self, path: &str) -> usize {
+        let others = self.shared.others.lock().expect("not poisoned");
+        others.iter().find(|(known, ..)| known == path).map_or(0, |known| known.2)
+    }
+
+    /// Every request but those for the model list, and to paths with answers of their own.
     pub fn requests(&self) -> Vec<Seen> {
         self.shared.seen.borrow().clone()
     }
@@ -172,6 +190,12 @@ impl Shared {
         if method == "GET" && path.split('?').next().is_some_and(|p| p.ends_with("/models")) {
             return self.models.lock().expect("not poisoned").clone();
         }
+        if let Some(other) =
+            self.others.lock().expect("not poisoned").iter_mut().find(|(p, ..)| path.ends_with(p))
+        {
+            other.2 += 1;
+            return other.1.clone();
+        }
         let mut scripts = self.scripts.lock().expect("not poisoned");
         let last = scripts.len() <= 1;
         let script = if last { scripts.front().cloned() } else { scripts.pop_front() };
@@ -179,7 +203,11 @@ impl Shared {
     }
 
     pub fn record(&self, seen: Seen) {
-        if seen.method != "GET" {
+        let is_other = |path: &str| {
+            let others = self.others.lock().expect("not poisoned");
+            others.iter().any(|(known, ..)| path.ends_with(known))
+        };
+        if seen.method != "GET" && !is_other(&seen.path) {
             self.seen.send_modify(|all| all.push(seen));
         }
     }

@@ -111,6 +111,26 @@ async fn a_place_that_comes_free_goes_to_one_that_waits() {
 }
 
 #[tokio::test]
+async fn those_that_wait_when_the_process_is_told_to_stop_are_served() {
+    let (provider, router, gate, mut running) = busy(Setup::new()).await;
+    let mut client = router.client().await;
+    running.spawn(async move { patient(&mut client, 60_000).await });
+    metric(&router, "freeway_queue_waiting 1").await;
+    router.terminate();
+    within("the stop", async {
+        while !router.logs().contains("stopping") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    gate.open();
+    while let Some(answer) = within("both answers", running.join_next()).await {
+        assert_eq!(answer.expect("no panic").status, 200);
+    }
+    assert_eq!(provider.requests().len(), 2);
+}
+
+#[tokio::test]
 async fn patience_has_an_end() {
     let (provider, router, _gate, _running) = busy(Setup::new()).await;
     let refused = patient(&mut router.client().await, 300).await;
@@ -201,6 +221,8 @@ async fn one_account_at_ten_times_its_share_does_not_hurt_the_others() {
     const ROUNDS: u32 = 10;
     let provider = Provider::start("alpha", [Script::answer("Yes.")]).await;
     let setup = Setup::new().accounts().limits("free_per_minute = 0");
+    // First come, first served would have everybody wait for longer than that in the end.
+    let setup = setup.config("[queue]\ndefault_wait_ms = 2000");
     let setup = setup.each("limits = [{ per = \"1s\", requests = 20 }]");
     let router = Arc::new(setup.provider(&provider).start().await);
     let greedy = router.sign_up().await;

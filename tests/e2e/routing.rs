@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// One provider with a model per ability; the plainest is the fastest and best, so that only need moves a
 /// request away from it.
 async fn abilities() -> (Provider, Router) {
-    let provider = Provider::start("alpha", [Script::answer("Yes.")]).await;
+    let provider = Provider::start("alpha", [Script::asked(Script::as_asked)]).await;
     let plain = ["max_tokens", "temperature"];
     let rank = |place: i32| (0.99 - f64::from(place) * 0.05, 1_000.0 / 3_f64.powi(place));
     let model = |place, name, extra: &[&'static str]| {

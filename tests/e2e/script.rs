@@ -87,6 +87,25 @@ impl Script {
         Self::Asked(Arc::new(choose))
     }
 
+    /// A good answer to this request: a call where tools are offered, JSON where JSON is asked for.
+    pub fn as_asked(request: &Value) -> Self {
+        let offers = |tools: &str| request.get(tools).is_some();
+        if offers("response_format") {
+            return Self::answer(r#"{"city":"Rome"}"#);
+        }
+        if !offers("tools") && !offers("functions") {
+            return Self::answer("Yes.");
+        }
+        let call = json!({"index": 0, "id": "c1", "type": "function",
+            "function": {"name": "weather", "arguments": "{\"city\":\"Rome\"}"}});
+        let message = json!({"role": "assistant", "content": null, "tool_calls": [call]});
+        let mut whole = completion("");
+        whole["choices"][0]["message"] = message.clone();
+        whole["choices"][0]["finish_reason"] = json!("tool_calls");
+        let streamed = Self::stream().event(chunk(message, None)).finish("tool_calls").done();
+        Self::either(streamed, Self::json(200, whole))
+    }
+
     /// The script for a request with this body.
     pub fn for_body(self, body: &[u8]) -> Self {
         match self {

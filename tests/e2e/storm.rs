@@ -30,7 +30,7 @@ async fn storm(script: fn() -> Script, statuses: &[u16]) {
             for number in 0..REQUESTS / CLIENTS {
                 let asked = Instant::now();
                 let request = ask("hi");
-                let request = if (number + client) % 2 == 0 { request } else { streamed(request) };
+                let request = if (number + client).is_multiple_of(2) { request } else { streamed(request) };
                 heard.push((connection.chat(&request).await.status, asked.elapsed()));
             }
             heard

@@ -3,7 +3,10 @@
 //! Tolerant on purpose: every field is optional, unknown ones are ignored, and one bad row never costs the
 //! list. Fetching is `services::catalog_sync`'s.
 
+mod describe;
 mod rows;
+
+pub use describe::{description, undescribed, with_descriptions};
 
 use super::free::{self, Unfit};
 use super::profile::ListRules;
@@ -173,6 +176,7 @@ fn endpoint(row: Row, rules: &ListRules, provider: &Arc<Provider>) -> Endpoint {
         capabilities.insert(Capability::ResponseFormat);
     }
     let name = row.name.unwrap_or_else(|| row.id.clone());
+    let most_context = row.most_context_tokens;
     let mut model = Model {
         for_code: super::quality::is_for_code(&row.id),
         id: row.id,
@@ -186,6 +190,7 @@ fn endpoint(row: Row, rules: &ListRules, provider: &Arc<Provider>) -> Endpoint {
         ..Model::default()
     };
     rules.apply(&mut model);
+    model.context_tokens = model.context_tokens.into_iter().chain(most_context).min();
     Endpoint::new(Arc::clone(provider), model, row.upstream_model)
 }
 

@@ -13,6 +13,8 @@ pub(super) struct Row {
     pub(super) created: u64,
     pub(super) context_tokens: Option<u32>,
     pub(super) max_output_tokens: Option<u32>,
+    /// The model could never do with more, whatever it is run with.
+    pub(super) most_context_tokens: Option<u32>,
     pub(super) capabilities: CapabilitySet,
     /// Output modalities, where the list names them.
     pub(super) outputs: Option<Vec<String>>,
@@ -69,6 +71,7 @@ impl Row {
         let outputs = [
             tokens(&row["top_provider"]["max_completion_tokens"]),
             tokens(&row["max_completion_tokens"]),
+            tokens(&row["max_output_length"]),
             tokens(&limits["completion_tokens"]),
         ];
         Self {
@@ -78,6 +81,7 @@ impl Row {
             created: row["created"].as_u64().unwrap_or(0),
             context_tokens: bounds.into_iter().flatten().min(),
             max_output_tokens: outputs.into_iter().flatten().min(),
+            most_context_tokens: None,
             capabilities: inputs.chain(parameters).collect(),
             outputs: architecture["output_modalities"]
                 .as_array()
@@ -174,7 +178,15 @@ impl Row {
         self.add(chosen["supports_structured_output"].as_bool(), &[Capability::StructuredOutputs]);
     }
 
+    /// What `POST /api/show` says stands in the row, too. A prompt above the `num_ctx` a model is run with is
+    /// cut silently, so that is the window; what the model could do with is only a bound.
     fn ollama(&mut self, row: &Value) {
+        let parameters = text(row, "parameters").unwrap_or_default().lines();
+        let num_ctx = parameters.filter_map(|line| line.trim().strip_prefix("num_ctx")).next_back();
+        self.context_tokens = num_ctx.and_then(|size| tokens(&Value::from(size.trim())));
+        let info = row["model_info"].as_object().into_iter().flatten();
+        let window = info.into_iter().find(|(name, _)| name.ends_with(".context_length"));
+        self.most_context_tokens = window.and_then(|(_, size)| tokens(size));
         let capabilities = strings(&row["capabilities"]);
         self.chat = capabilities.is_empty() || capabilities.iter().any(|name| name == "completion");
         for name in capabilities {

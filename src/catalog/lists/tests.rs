@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::catalog::{ListProfile, ProviderFile, ProviderProfile};
+use serde_json::Value;
 
 const TODAY: Date = jiff::civil::date(2026, 8, 22);
 
@@ -17,8 +18,16 @@ fn parse(profile: &ProviderProfile, body: &[u8]) -> Result<Listing, BadList> {
 }
 
 fn fixture(slug: &str) -> Listing {
-    let path = format!("{}/tests/fixtures/{slug}/models.json", env!("CARGO_MANIFEST_DIR"));
-    parse(&profile(slug), &std::fs::read(path).expect("a recorded list")).expect("a readable list")
+    recorded(slug, "models.json")
+}
+
+fn recorded(slug: &str, file: &str) -> Listing {
+    parse(&profile(slug), &read(slug, file)).expect("a readable list")
+}
+
+fn read(slug: &str, file: &str) -> Vec<u8> {
+    let path = format!("{}/tests/fixtures/{slug}/{file}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(path).expect("a recorded list")
 }
 
 /// Which ids a recorded list comes to.
@@ -134,6 +143,12 @@ fn groq_says_windows_and_the_profile_says_the_rest() {
 #[test]
 fn cerebras_takes_tools_but_does_not_force_them() {
     let listing = check("cerebras", &["gpt-oss-120b", "llama3.1-8b"], &[], &[]);
+    let oss = model(&listing, "gpt-oss-120b");
+    assert_eq!((oss.name.as_str(), oss.context_tokens), ("OpenAI GPT OSS", Some(60_000)));
+    assert!(oss.capabilities.contains(Capability::ReasoningEffort));
+    assert_eq!(model(&listing, "llama3.1-8b").context_tokens, Some(32_768));
+    // Where the format is not known there, the plain list is as good.
+    let listing = recorded("cerebras", "models-plain.json");
     let oss = model(&listing, "gpt-oss-120b");
     assert!(
         oss.capabilities.contains(Capability::Tools) && !oss.capabilities.contains(Capability::ToolChoice)
@@ -273,14 +288,45 @@ fn hugging_face_calls_the_provider_that_costs_nothing() {
 
 #[test]
 fn servers_of_ones_own_list_what_they_run() {
-    let skipped = [("nomic-embed-text:latest", "not a chat model")];
-    let ollama = check("ollama", &["llama3.2:latest", "qwen3-vl:8b"], &[], &skipped);
-    assert!(names(model(&ollama, "qwen3-vl:8b")).contains(&"image"));
     let llamacpp = check("llamacpp", &["gemma-3-4b-it-Q4_K_M.gguf"], &[], &[]);
     assert_eq!(llamacpp.models[0].model.context_tokens, Some(8_192));
     assert!(names(&llamacpp.models[0].model).contains(&"image"));
     let vllm = check("vllm", &["Qwen/Qwen3-8B"], &[], &[]);
     assert_eq!(vllm.models[0].model.context_tokens, Some(40_960));
+}
+
+#[test]
+fn ollama_describes_its_models_one_by_one() {
+    let list = read("ollama", "models.json");
+    let described: HashMap<String, Value> =
+        serde_json::from_slice(&read("ollama", "show.json")).expect("descriptions");
+    let names: Vec<_> = described.keys().map(String::as_str).collect();
+    let to_describe = undescribed(&list);
+    assert_eq!(to_describe.len(), names.len());
+    assert_eq!(to_describe[0], ("llama3.2:latest".to_owned(), "sha256:00".to_owned()));
+
+    let list = with_descriptions(&list, |name| description(described.get(name)?.to_string().as_bytes()));
+    let listing = parse(&profile("ollama"), &list).expect("a readable list");
+
+    let ids: Vec<_> = listing.models.iter().map(|e| e.model.id.as_str()).collect();
+    assert_eq!(ids, ["llama3.2:latest", "qwen3-vl:8b"]);
+    assert_eq!(listing.skipped, [("nomic-embed-text:latest".to_owned(), "not a chat model")]);
+    let can = |id, c| model(&listing, id).capabilities.contains(c);
+    assert!(can("qwen3-vl:8b", Capability::ImageInput) && can("qwen3-vl:8b", Capability::Reasoning));
+    assert!(can("llama3.2:latest", Capability::Tools) && !can("llama3.2:latest", Capability::ImageInput));
+    let window = |id| model(&listing, id).context_tokens;
+    assert_eq!(window("llama3.2:latest"), Some(16_384), "what it is run with, not what it could");
+    assert_eq!(window("qwen3-vl:8b"), Some(2_048), "the usual window, but no more than it could");
+}
+
+#[test]
+fn a_model_that_could_not_be_described_is_served_as_listed() {
+    let list = with_descriptions(&read("ollama", "models.json"), |_| None);
+    let listing = parse(&profile("ollama"), &list).expect("a readable list");
+    let llama = model(&listing, "llama3.2:latest");
+    assert_eq!(llama.context_tokens, Some(4_096));
+    assert!(!llama.capabilities.contains(Capability::Tools), "nobody said so");
+    assert_eq!(with_descriptions(b"no list", |_| None), b"no list");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::catalog::{Capability, OutputLimitField};
+use crate::catalog::{Capability, Model, OutputLimitField};
 
 fn built_in() -> Vec<ProviderProfile> {
     toml::from_str::<ProviderFile>(BUILT_IN).expect("the built-in profiles are valid").providers
@@ -36,7 +36,7 @@ fn remote_profiles_name_their_key_and_use_tls_and_local_ones_need_neither() {
     for p in built_in() {
         assert_eq!(p.local, p.key_env.is_none(), "{}", p.slug);
         assert_eq!(p.local, !p.base_url.starts_with("https://"), "{}", p.slug);
-        assert!(!p.terms.is_empty(), "{}", p.slug);
+        assert!(!p.terms.note.is_empty(), "{}", p.slug);
     }
 }
 
@@ -53,10 +53,11 @@ fn a_list_may_lie_below_the_base_or_elsewhere() {
         let profiles = built_in();
         let p = profiles.iter().find(|p| p.slug == slug).expect("built in");
         let provider = p.provider(Vec::new(), None, &variables).expect("usable");
-        p.list_url(&provider.base, &variables).expect("no variable missing")
+        p.url(&p.list.path, &provider.base, &variables).expect("no variable missing")
     };
     assert_eq!(url("groq"), "https://api.groq.com/openai/v1/models");
     assert_eq!(url("github"), "https://models.github.ai/catalog/models");
+    assert_eq!(url("ollama"), "http://127.0.0.1:11434/api/tags");
     assert!(
         url("cloudflare").starts_with("https://api.cloudflare.com/client/v4/accounts/acc0/ai/models/search")
     );

@@ -13,6 +13,8 @@ pub struct Bill {
     pub source: UsageSource,
     /// The charge.
     pub cost: MicroCredits,
+    /// The provider was called with the caller's own key.
+    pub own_key: bool,
 }
 
 impl Bill {
@@ -24,7 +26,7 @@ impl Bill {
             out,
             concat!(
                 r#"{{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},"#,
-                r#""cost":{},"credits":{},"is_byok":false,"usage_source":"{}","#,
+                r#""cost":{},"credits":{},"is_byok":{},"usage_source":"{}","#,
                 r#""prompt_tokens_details":{{"cached_tokens":{},"cache_write_tokens":0,"#,
                 r#""audio_tokens":0,"video_tokens":0}},"#,
                 r#""completion_tokens_details":{{"reasoning_tokens":{},"image_tokens":0,"audio_tokens":0}},"#,
@@ -36,6 +38,7 @@ impl Bill {
             self.usage.total_tokens(),
             self.cost.usd(),
             self.cost,
+            self.own_key,
             self.source.name(),
             cached_tokens,
             reasoning_tokens,

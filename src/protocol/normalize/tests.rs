@@ -17,7 +17,7 @@ fn reply(shape: ReplyShape) -> Reply {
 
 fn bill(reply: &Reply) -> Bill {
     let Measurement { usage, source } = reply.meter().measure(10, None);
-    Bill { usage, source, cost: Price::default().charge(&usage) }
+    Bill { usage, source, cost: Price::default().charge(&usage), own_key: false }
 }
 
 /// Feeds a stream to its end; the client's output, or the fault.

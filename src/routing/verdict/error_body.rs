@@ -14,6 +14,8 @@ pub const MAX_ERROR_BYTES: usize = 16 * 1024;
 const MAX_MESSAGE: usize = 1024;
 /// Longest code, type or parameter name kept.
 const MAX_WORD: usize = 128;
+/// Most violated quotas kept; a model has fewer.
+const MAX_VIOLATIONS: usize = 16;
 
 /// What an error body says, in lower case. Empty strings stand for what it does not say.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -28,16 +30,29 @@ pub struct ErrorBody {
     pub message: String,
     /// `param`, or the last step of FastAPI's `loc`.
     pub param: String,
-    /// Google's quota ids, as in `generaterequestsperdayperprojectpermodel-freetier`.
-    pub quota: String,
+    /// The quotas Google says were exceeded.
+    pub violations: Vec<Violation>,
     /// `retryDelay`, `retry_after` and friends: seconds, or a duration such as `38.2s`.
     pub retry: String,
-    /// `X-RateLimit-Reset` that OpenRouter repeats in `metadata.headers`.
+    /// `X-RateLimit-Reset` that OpenRouter repeats in `metadata.headers`, where a limit was its own.
     pub reset: String,
+    /// `X-RateLimit-Limit` beside it.
+    pub limit: String,
+    /// A router passes on what a provider behind it said: the limit is not the router's.
+    pub passed_on: bool,
     /// OpenRouter's moderation metadata is there.
     pub flagged: bool,
     /// An HTML page or Cloudflare's `error code: 1015`: an edge answered, not the API.
     pub from_edge: bool,
+}
+
+/// One quota that Google says was exceeded, in lower case.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Violation {
+    /// As in `generaterequestsperdayperprojectpermodel-freetier`.
+    pub quota: String,
+    /// How much of it there is, in digits.
+    pub value: String,
 }
 
 impl ErrorBody {
@@ -154,10 +169,9 @@ impl ErrorBody {
             self.code = word(reason);
         }
         for violation in detail["violations"].as_array().into_iter().flatten().take(16) {
-            let id = scalar(&violation["quotaId"]);
-            if !id.is_empty() && self.quota.len() < MAX_MESSAGE {
-                self.quota.push_str(&id);
-                self.quota.push(' ');
+            let quota = scalar(&violation["quotaId"]);
+            if !quota.is_empty() && self.violations.len() < MAX_VIOLATIONS {
+                self.violations.push(Violation { quota, value: scalar(&violation["quotaValue"]) });
             }
         }
     }
@@ -173,7 +187,12 @@ impl ErrorBody {
             if name.eq_ignore_ascii_case("x-ratelimit-reset") {
                 set(&mut self.reset, value);
             }
+            if name.eq_ignore_ascii_case("x-ratelimit-limit") {
+                set(&mut self.limit, value);
+            }
         }
+        let source = metadata["limit_source"].as_str().unwrap_or_default();
+        self.passed_on |= metadata["provider_name"].is_string() || source.starts_with("upstream");
         let Some(raw) = metadata["raw"].as_str() else { return };
         let raw = clip(raw, MAX_ERROR_BYTES);
         match serde_json::from_str::<Value>(raw) {
@@ -251,92 +270,4 @@ fn add(message: &mut String, text: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(body: &str, status: Option<u16>, code: &str, kind: &str, message: &str) {
-        let e = ErrorBody::parse(body.as_bytes());
-        assert_eq!((e.status, &*e.code, &*e.kind, &*e.message), (status, code, kind, message), "{body}");
-    }
-
-    #[test]
-    fn an_object_under_error_is_read() {
-        check(
-            r#"{"error":{"message":"No.","type":"tokens","code":"rate_limit_exceeded"}}"#,
-            None,
-            "rate_limit_exceeded",
-            "tokens",
-            "no.",
-        );
-        check(r#"{"error":{"message":"x","type":"t","code":400}}"#, Some(400), "", "t", "x");
-    }
-
-    #[test]
-    fn an_array_a_flat_object_a_list_and_a_string_are_read() {
-        check(
-            r#"[{"error":{"code":429,"message":"Q","status":"RESOURCE_EXHAUSTED"}}]"#,
-            Some(429),
-            "resource_exhausted",
-            "",
-            "q",
-        );
-        check(
-            r#"{"object":"error","message":"M","type":"rate_limited","code":"1300","raw_status_code":429}"#,
-            Some(429),
-            "1300",
-            "rate_limited",
-            "m",
-        );
-        check(
-            r#"{"success":false,"errors":[{"code":4006,"message":"Used up"}]}"#,
-            None,
-            "4006",
-            "",
-            "used up",
-        );
-        check(r#"{"error":"Plain"}"#, None, "", "", "plain");
-        check(r#""Plain""#, None, "", "", "plain");
-        check(r#"{"status":429,"title":"Too Many Requests"}"#, Some(429), "", "", "too many requests");
-        check(
-            r#"{"detail":[{"type":"extra_forbidden","loc":["body","seed"],"msg":"Extra inputs"}]}"#,
-            None,
-            "",
-            "extra_forbidden",
-            "extra inputs",
-        );
-    }
-
-    #[test]
-    fn what_is_no_json_is_text_or_a_page() {
-        check("", None, "", "", "");
-        check("upstream connect error", None, "", "", "upstream connect error");
-        check("<html><h1>502 Bad Gateway</h1>", None, "", "", "");
-        check("error code: 1015", None, "1015", "", "");
-        assert!(ErrorBody::parse(b"<!DOCTYPE html>").from_edge);
-        for odd in ["[]", "[[[]]]", "{}", "null", "7", "{\"error\":[]}", "{\"error\":null}", "\u{0}"] {
-            assert_eq!(ErrorBody::parse(odd.as_bytes()).status, None, "{odd}");
-        }
-    }
-
-    #[test]
-    fn the_error_a_router_wraps_is_read_too() {
-        let body = r#"{"error":{"code":400,"message":"Provider returned error","metadata":
-            {"raw":"{\"error\":{\"message\":\"Too long\",\"code\":\"context_length_exceeded\"}}"}}}"#;
-        check(body, Some(400), "context_length_exceeded", "", "provider returned error\ntoo long");
-    }
-
-    #[test]
-    fn nesting_and_length_are_bounded() {
-        let deep = "[".repeat(MAX_ERROR_BYTES * 2);
-        assert_eq!(ErrorBody::parse(deep.as_bytes()).code, "");
-        let long = format!(r#"{{"error":{{"message":"{}"}}}}"#, "é".repeat(4000));
-        assert!(ErrorBody::parse(long.as_bytes()).message.len() <= MAX_MESSAGE);
-    }
-
-    #[test]
-    fn foreign_text_is_not_printed() {
-        let error = ErrorBody::parse(br#"{"error":{"message":"secret prompt","code":"c0de"}}"#);
-        let shown = format!("{error:?}");
-        assert!(!shown.contains("secret") && !shown.contains("c0de"), "{shown}");
-    }
-}
+mod tests;

@@ -89,29 +89,53 @@ fn two_providers_that_call_a_request_bad_are_believed() {
 fn too_long_a_prompt_needs_a_larger_window_whatever_the_status() {
     let body = r#"{"error":{"message":"This model's maximum context length is 8192 tokens"}}"#;
     for status in [400, 413, 422, 500] {
-        check(status, body, &[], Effect::NeedsLargerContext, Refusal::ContextTooLong);
+        check(status, body, &[], Effect::NeedsLargerContext { learned: None }, Refusal::ContextTooLong);
     }
-    check(413, "", &[], Effect::NeedsLargerContext, Refusal::ContextTooLong);
+    check(413, "", &[], Effect::NeedsLargerContext { learned: None }, Refusal::ContextTooLong);
 }
 
 #[test]
 fn a_daily_429_cools_for_long_and_an_unexplained_one_by_guess() {
     let error = ErrorBody::default();
-    let hint = Hint { wait_ms: 9_000_000, scope: Scope::Key, window: Window::Day };
+    let hint = Hint {
+        wait_ms: 9_000_000,
+        guessed: false,
+        scope: Scope::Key,
+        window: Window::Day,
+        unit: None,
+        limit: None,
+    };
     let reply = UpstreamReply { status: 429, error: &error, hint: Some(hint) };
-    let effect =
-        Effect::Cool { scope: Scope::Key, for_ms: 9_000_000, cause: Cause::QuotaSpent, guessed: false };
+    let effect = Effect::Cool {
+        scope: Scope::Key,
+        for_ms: 9_000_000,
+        cause: Cause::QuotaSpent,
+        guessed: false,
+        learned: None,
+    };
     let expect = Verdict::NextCandidate { effect, otherwise: Refusal::RateLimited };
     assert_eq!(verdict(&reply, &Situation::default()), expect);
-    let guess =
-        Effect::Cool { scope: Scope::Model, for_ms: 60_000, cause: Cause::RateLimited, guessed: true };
+    let guess = Effect::Cool {
+        scope: Scope::Model,
+        for_ms: 15_000,
+        cause: Cause::RateLimited,
+        guessed: true,
+        learned: None,
+    };
     check(429, "", &[], guess, Refusal::RateLimited);
 }
 
 #[test]
 fn a_maintenance_page_cannot_bench_a_model_for_a_day() {
     let error = ErrorBody::default();
-    let hint = Hint { wait_ms: 86_400_000, scope: Scope::Model, window: Window::Unknown };
+    let hint = Hint {
+        wait_ms: 86_400_000,
+        guessed: false,
+        scope: Scope::Model,
+        window: Window::Unknown,
+        unit: None,
+        limit: None,
+    };
     let reply = UpstreamReply { status: 503, error: &error, hint: Some(hint) };
     let Verdict::NextCandidate { effect: Effect::Cool { for_ms, .. }, .. } =
         verdict(&reply, &Situation::default())

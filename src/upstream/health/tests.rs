@@ -1,5 +1,6 @@
 use super::*;
-use crate::catalog::{Capability, Endpoint, Model, Provider};
+use crate::catalog::{Capability, Endpoint, Model, Period, Provider, Unit};
+use crate::routing::verdict::Learned;
 use crate::upstream::Pool;
 
 const T: u64 = 1_787_400_000_000;
@@ -86,7 +87,13 @@ fn an_ejected_endpoint_may_still_be_a_last_resort() {
     fail(&state, error(Cause::Timeout), T);
     assert!(state.begin(0, T).is_err());
     assert!(state.begin_regardless(0, T).is_ok());
-    let told = Effect::Cool { scope: Scope::Model, for_ms: 9_000, cause: Cause::RateLimited, guessed: false };
+    let told = Effect::Cool {
+        scope: Scope::Model,
+        for_ms: 9_000,
+        cause: Cause::RateLimited,
+        guessed: false,
+        learned: None,
+    };
     fail(&state, told, T);
     assert!(state.begin_regardless(0, T).is_err(), "what the provider said holds");
 }
@@ -222,7 +229,13 @@ fn a_trial_of_an_endpoint_never_measured_is_given_three_seconds() {
 #[test]
 fn a_rate_limited_model_is_left_alone_exactly_as_long_as_it_said() {
     let state = state();
-    let told = Effect::Cool { scope: Scope::Model, for_ms: 5_289, cause: Cause::RateLimited, guessed: false };
+    let told = Effect::Cool {
+        scope: Scope::Model,
+        for_ms: 5_289,
+        cause: Cause::RateLimited,
+        guessed: false,
+        learned: None,
+    };
     fail(&state, told, T);
     assert!(state.begin(0, T + 5_288).is_err());
     assert!(state.begin(0, T + 5_289).is_ok());
@@ -232,8 +245,13 @@ fn a_rate_limited_model_is_left_alone_exactly_as_long_as_it_said() {
 #[test]
 fn guessed_waits_double_up_to_five_minutes_until_a_success() {
     let state = state();
-    let guess =
-        Effect::Cool { scope: Scope::Model, for_ms: 60_000, cause: Cause::RateLimited, guessed: true };
+    let guess = Effect::Cool {
+        scope: Scope::Model,
+        for_ms: 60_000,
+        cause: Cause::RateLimited,
+        guessed: true,
+        learned: None,
+    };
     let mut now = T;
     let mut waits = Vec::new();
     for _ in 0..4 {
@@ -248,11 +266,14 @@ fn guessed_waits_double_up_to_five_minutes_until_a_success() {
 }
 
 #[test]
-fn a_vanished_model_is_out_until_it_is_listed_again() {
+fn a_vanished_model_is_out_for_a_while_or_until_its_row_changes() {
     let state = state();
+    state.listed(1);
     fail(&state, Effect::DropModel, T);
-    assert_eq!(state.begin(0, T + 1_000_000).err(), Some(Availability::Disabled(Cause::ModelGone)));
-    state.relisted();
+    state.listed(1);
+    assert_eq!(state.begin(0, T + 599_999).err(), Some(Availability::Disabled(Cause::ModelGone)));
+    assert!(state.begin(0, T + 600_000).is_ok());
+    state.listed(2);
     assert!(state.begin(0, T).is_ok());
 }
 
@@ -287,4 +308,36 @@ fn old_measurements_and_old_failures_are_forgotten() {
     assert!(state.condition(0, T).success < 0.1);
     let later = state.condition(0, T + (STALE_S as u64 + 1) * 1000);
     assert!(later.success > 0.9 && later.ttft_ms == 0.0 && later.tokens_per_s == 0.0, "{later:?}");
+}
+
+#[test]
+fn what_a_refusal_has_shown_to_be_too_much_is_less_than_was_used() {
+    let state = state();
+    let learned = Some(Learned { unit: Unit::Requests, per: Period::MINUTE, limit: None });
+    let (scope, cause) = (Scope::Model, Cause::RateLimited);
+    let effect = Effect::Cool { scope, for_ms: 20_000, cause, guessed: false, learned };
+    let begin = |at| state.begin(10, at).expect("room");
+    let mut sent: Vec<_> = (0..4).map(|_| begin(T)).collect();
+    sent.iter_mut().for_each(InFlight::sent);
+    let mut refused = sent.remove(3);
+    refused.observe(Outcome::Failed { effect, took_ms: 5 }, T);
+    refused.refused();
+    drop((refused, sent));
+    let limits = |at| state.readings(at).find_map(|(_, reading)| reading.limit);
+    assert_eq!(limits(T), Some(3), "three were answered");
+    let later = T + 20_000;
+    assert_eq!(wait(&state, later) / 1_000, 40, "and three in a minute there are");
+}
+
+#[test]
+fn the_first_request_that_is_refused_shows_no_limit() {
+    let state = state();
+    let learned = Some(Learned { unit: Unit::Requests, per: Period::MINUTE, limit: None });
+    let (scope, cause) = (Scope::Model, Cause::RateLimited);
+    let effect = Effect::Cool { scope, for_ms: 20_000, cause, guessed: false, learned };
+    let mut only = state.begin(10, T).expect("room");
+    only.sent();
+    only.observe(Outcome::Failed { effect, took_ms: 5 }, T);
+    drop(only);
+    assert_eq!(wait(&state, T), 20_000, "whether or not it counts");
 }

@@ -9,7 +9,7 @@ const MAX_CREDIBLE_MS: f64 = 31.0 * 86_400_000.0;
 /// Milliseconds from now: seconds (`2`, `38.2`), a Go duration (`1m26.4s`, `825ms`), a Unix time in
 /// seconds or milliseconds, an HTTP date or RFC 3339. Negative, absurd and unreadable values are
 /// `None`; times gone by are 0.
-pub(super) fn parse_wait(text: &str, now_ms: u64) -> Option<u64> {
+pub(in crate::upstream) fn parse_wait(text: &str, now_ms: u64) -> Option<u64> {
     let text = text.trim();
     if let Ok(number) = text.parse::<f64>() {
         let ms = match number {

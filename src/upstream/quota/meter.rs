@@ -84,12 +84,17 @@ impl Meter {
         Some(self.limit.load(Relaxed)).filter(|limit| *limit != NONE)
     }
 
-    /// A refusal shows that the last of what is used was too much.
+    /// A refusal shows that the last of what is used was too much. Where that was all there is nothing to
+    /// learn: whoever used up the rest was not seen.
     pub(super) fn refused(&self, now_ms: u64) {
+        let used = self.used(now_ms);
         let most = match self.unit {
-            Unit::Requests => self.used(now_ms).saturating_sub(1).max(1),
-            Unit::Tokens => (self.used(now_ms) / 10 * 9).max(1),
+            Unit::Requests => used.saturating_sub(1),
+            Unit::Tokens => used / 10 * 9,
         };
+        if most == 0 {
+            return;
+        }
         // One burst of refusals is one lesson.
         let known = self.limit(now_ms).unwrap_or(NONE);
         if most < known {
@@ -130,6 +135,19 @@ impl Meter {
             Counting::Sliding(window) => window.add(u32::try_from(missing).unwrap_or(u32::MAX), now_ms),
             Counting::Calendar(window) => window.add(missing, now_ms),
         }
+    }
+
+    /// The same, of something that is all back in so many milliseconds, where that is known and sooner than
+    /// the window is long.
+    pub(super) fn at_least_for(&self, used: u64, resets_in_ms: Option<u64>, now_ms: u64) {
+        let (Counting::Sliding(window), Some(left)) = (&self.window, resets_in_ms.filter(|ms| *ms > 0))
+        else {
+            return self.at_least(used, now_ms);
+        };
+        // Counted as if it had been used as long ago as it takes to be forgotten in time.
+        let ago = (u64::from(self.per.seconds()) * 1000).saturating_sub(left);
+        let missing = used.saturating_sub(self.used(now_ms));
+        window.add_at(u32::try_from(missing).unwrap_or(u32::MAX), now_ms.saturating_sub(ago), now_ms);
     }
 
     /// Milliseconds until there is room for `amount` more; `None` when that is more than there ever is.
@@ -203,6 +221,16 @@ mod tests {
         meter.refused(T + 10);
         assert_eq!(meter.limit(T), Some(5));
         assert_eq!(meter.limit(T + 24 * 3_600_000), Some(30));
+    }
+
+    #[test]
+    fn what_is_back_soon_is_forgotten_soon() {
+        let meter = meter(Some(30));
+        meter.at_least_for(30, Some(5_000), T);
+        assert!(!meter.take(1, T) && !meter.take(1, T + 4_900));
+        assert!(meter.take(1, T + 6_000));
+        meter.at_least_for(30, Some(600_000), T + 6_000);
+        assert!(!meter.take(1, T + 65_000) && meter.take(1, T + 67_000));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod calendar;
 mod meter;
 pub(super) mod sliding;
 
+pub(super) use calendar::next_start;
 pub(super) use sliding::Sliding;
 
 use crate::catalog::{Limit, LimitScope, Midnight, Period, Quotas, Unit, Window};
@@ -43,10 +44,13 @@ pub(super) struct Room {
     pub(super) ahead: f32,
     /// Until there is room, and what there is none of; a wait of `u64::MAX` means never.
     pub(super) shut: Option<(u64, Cause)>,
+    /// No request of more tokens ever fits, however long it waits.
+    pub(super) most_tokens: u32,
 }
 
 impl Room {
-    pub(super) const OPEN: Self = Self { share: 1.0, ahead: f32::NEG_INFINITY, shut: None };
+    pub(super) const OPEN: Self =
+        Self { share: 1.0, ahead: f32::NEG_INFINITY, shut: None, most_tokens: u32::MAX };
 
     /// Both hold.
     pub(super) fn and(self, other: Self) -> Self {
@@ -54,7 +58,8 @@ impl Room {
             (Some(a), Some(b)) => Some(if b.0 > a.0 { b } else { a }),
             (a, b) => a.or(b),
         };
-        Self { share: self.share.min(other.share), ahead: self.ahead.max(other.ahead), shut }
+        let most_tokens = self.most_tokens.min(other.most_tokens);
+        Self { share: self.share.min(other.share), ahead: self.ahead.max(other.ahead), shut, most_tokens }
     }
 }
 
@@ -88,6 +93,8 @@ pub struct Observed {
     pub limit: Option<u64>,
     /// How much is left.
     pub remaining: Option<u64>,
+    /// Milliseconds until all of it is back.
+    pub resets_in_ms: Option<u64>,
 }
 
 /// One limit as people see it, and as it is kept over restarts.
@@ -152,6 +159,10 @@ impl Quota {
         for meter in self.limited() {
             let Some(limit) = meter.limit(now_ms) else { continue };
             let amount = of(meter.unit, tokens);
+            // What was cut off by a refusal grows back; only what was said is there for good.
+            if let Some(said) = meter.said().filter(|_| meter.unit == Unit::Tokens) {
+                room.most_tokens = room.most_tokens.min(u32::try_from(said).unwrap_or(u32::MAX));
+            }
             let used = meter.used(now_ms);
             let after = used + u64::from(amount);
             let (scale, full) = (1.0 / limit.max(1) as f32, after > limit);
@@ -199,7 +210,7 @@ impl Quota {
             self.note_limits();
         }
         if let (Some(limit), Some(remaining)) = (meter.said(), observed.remaining) {
-            meter.at_least(limit.saturating_sub(remaining), now_ms);
+            meter.at_least_for(limit.saturating_sub(remaining), observed.resets_in_ms, now_ms);
         }
     }
 

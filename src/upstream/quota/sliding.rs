@@ -50,9 +50,14 @@ impl Sliding {
 
     /// Adds `amount` whatever counts already.
     pub(crate) fn add(&self, amount: u32, now_ms: u64) {
+        self.add_at(amount, now_ms, now_ms);
+    }
+
+    /// Adds `amount` as if it had come at `at_ms`, which lies within the window before `now_ms`.
+    pub(crate) fn add_at(&self, amount: u32, at_ms: u64, now_ms: u64) {
         self.sweep(now_ms);
         self.total.fetch_add(u64::from(amount), Relaxed);
-        self.put(amount, now_ms / self.tick_ms);
+        self.put(amount, at_ms / self.tick_ms);
     }
 
     /// Changes what was added at `at_ms`, as far as it still counts.

@@ -52,6 +52,9 @@ fn the_room_is_that_of_the_tightest_limit() {
     assert!((room.share - 0.4).abs() < 1e-6, "{room:?}");
     assert!((room.ahead - (0.25 - 0.5)).abs() < 1e-3, "a quarter is used at noon: {room:?}");
     assert_eq!(quota.room(2_000, T).shut, Some((u64::MAX, Cause::RateLimited)), "it never fits");
+    assert_eq!(quota.room(2_000, T).most_tokens, 1_000);
+    quota.refused(Unit::Tokens, Period::MINUTE, None, T);
+    assert_eq!(quota.room(500, T).most_tokens, 1_000, "what is learned from a refusal passes");
 }
 
 #[test]
@@ -73,6 +76,7 @@ fn a_provider_is_believed_downward_only() {
         scope: LimitScope::Model,
         limit: Some(30),
         remaining: Some(remaining),
+        resets_in_ms: None,
     };
     quota.observe(&observed(3), T);
     quota.observe(&observed(25), T);

@@ -1,13 +1,14 @@
 //! Whatever a provider sends, a client gets a well-formed answer: nothing before the first token, events
 //! of one line each, every chunk JSON and signed alike, `[DONE]` once and last; and the same for any
-//! chunking.
+//! chunking, which goes for what the answer shows of its model, too.
 #![no_main]
 
 use freeway::metering::Measurement;
 use freeway::money::Price;
 use freeway::protocol::Dialect;
 use freeway::protocol::errors::{ApiError, ErrorKind};
-use freeway::protocol::normalize::{Bill, Identity, Progress, Reply, ReplyShape};
+use freeway::protocol::inspect::inspect;
+use freeway::protocol::normalize::{Bill, Identity, Progress, Reply, ReplyShape, Shown};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -18,7 +19,14 @@ struct Outcome {
     output: Vec<u8>,
     fault: Option<String>,
     measured: Measurement,
+    shown: Shown,
 }
+
+/// What the answer is judged by.
+const REQUEST: &[u8] = br##"{"messages":[{"role":"user","content":"hi"}],
+    "tools":[{"type":"function","function":{"name":"f"}}],
+    "response_format":{"type":"json_schema","json_schema":{"name":"s","schema":
+        {"type":"object","properties":{"a":{"anyOf":[{"$ref":"#"},{"type":"integer"}]}},"required":["a"]}}}}"##;
 
 fn run<'a>(shape: ReplyShape, is_stream: bool, pieces: impl Iterator<Item = &'a [u8]>) -> Outcome {
     let identity = Identity {
@@ -28,6 +36,7 @@ fn run<'a>(shape: ReplyShape, is_stream: bool, pieces: impl Iterator<Item = &'a 
         provider: "Ours".to_owned(),
     };
     let mut reply = Reply::new(Arc::new(identity), shape);
+    reply.watch();
     let mut output = Vec::new();
     let mut feed = |piece: &[u8]| {
         let progress =
@@ -40,9 +49,11 @@ fn run<'a>(shape: ReplyShape, is_stream: bool, pieces: impl Iterator<Item = &'a 
     assert!(shape.stream || output.is_empty(), "a body comes out at the end");
     assert!(reply.is_committed() || output.is_empty());
     let Measurement { usage, source } = reply.meter().measure(14, None);
+    let expected = inspect(REQUEST).expect("a valid request").expected;
+    let shown = if fault.is_none() { reply.shown(&expected, REQUEST) } else { Shown::default() };
     match &fault {
         None => {
-            reply.finish(&Bill { usage, source, cost: Price::default().charge(&usage) }, None, &mut output)
+            reply.finish(&Bill { usage, source, cost: Price::default().charge(&usage), own_key: false }, None, &mut output)
         }
         Some(_) => reply.abort(&ApiError::new(ErrorKind::ProviderFailed, "it broke off"), &mut output),
     }
@@ -53,6 +64,7 @@ fn run<'a>(shape: ReplyShape, is_stream: bool, pieces: impl Iterator<Item = &'a 
         output,
         fault: fault.map(|fault| format!("{fault:?}")),
         measured: Measurement { usage, source },
+        shown,
     }
 }
 

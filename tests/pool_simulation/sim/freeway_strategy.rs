@@ -160,10 +160,10 @@ impl Strategy for Freeway<'_> {
         let judged = match failure {
             Failure::NoReply(cause) => no_reply(*cause),
             Failure::Refused(refusal) => {
-                guard.refused();
                 let error = ErrorBody::parse(refusal.body.as_bytes());
                 let header = |name: &str| refusal.header(name);
-                let hint = hints::hint(refusal.status, &header, &error, now_ms);
+                let quotas = &self.snapshot.catalog.endpoints[under_way.position].provider.quotas;
+                let hint = hints::hint(refusal.status, &header, &error, quotas, now_ms);
                 let reply = UpstreamReply { status: refusal.status, error: &error, hint };
                 verdict(&reply, &Situation::default())
             }
@@ -176,6 +176,9 @@ impl Strategy for Freeway<'_> {
         };
         let took_ms = u32::try_from(now_ms - under_way.began_ms).unwrap_or(u32::MAX);
         guard.observe(Outcome::Failed { effect, took_ms }, now_ms);
+        if matches!(failure, Failure::Refused(_)) {
+            guard.refused();
+        }
         under_way.refusals.push(refusal);
         let budget = self.pool.retries();
         let granted = guard.is_trial() || budget.take(now_ms);
