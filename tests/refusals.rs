@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use freeway::catalog::{
-    Capability, CapabilitySet, Endpoint, Model, Period, Provider, ProviderProfile, Quotas, Secret, Unit,
+    BUILT_IN, Capability, CapabilitySet, Endpoint, Model, Period, Provider, ProviderFile, ProviderProfile,
+    Quotas, Secret, Unit,
 };
 use freeway::routing::verdict::{
     Effect, ErrorBody, Hint, Learned, Scope, Situation, UpstreamReply, Verdict, Window, in_band_status,
@@ -137,6 +138,25 @@ fn every_refusal_is_understood() {
         .filter(|(_, seen, expect)| seen != *expect)
         .map(|(path, seen, expect)| format!("{path}\n  seen   {seen}\n  expect {expect}"))
         .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_profiles_that_come_with_the_program_make_the_same_of_it() {
+    let shipped: ProviderFile = toml::from_str(BUILT_IN).unwrap();
+    let mut wrong = Vec::new();
+    for profile in shipped.providers {
+        let provider = Arc::new(profile.provider(Vec::new(), None, &|_| Some("x".to_owned())).unwrap());
+        let of_it = format!("/limits/{}-", profile.slug);
+        for mut fixture in fixtures().into_iter().filter(|fixture| fixture.name.contains(&of_it)) {
+            let before = fixture.judged();
+            fixture.provider = Arc::clone(&provider);
+            let seen = fixture.judged();
+            if seen != before {
+                wrong.push(format!("{}\n  seen   {seen}\n  expect {before}", fixture.name));
+            }
+        }
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

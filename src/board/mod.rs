@@ -7,7 +7,7 @@ mod openrouter;
 
 pub use openrouter::endpoints as openrouter_endpoints;
 
-use crate::catalog::{Capability, Endpoint};
+use crate::catalog::{Capability, Catalog, Endpoint};
 use crate::routing::{Availability, is_kept};
 use crate::snapshot::Snapshot;
 use crate::upstream::{RECENT_S, Reading, Status};
@@ -67,14 +67,18 @@ pub fn counts(snapshot: &Snapshot, now_ms: u64) -> Value {
     State::ALL.iter().map(|state| (state.name().to_owned(), Value::from(counts[*state as usize]))).collect()
 }
 
-/// Every endpoint with its keys, as the operator sees them.
+/// Every endpoint with its keys, as the operator sees them; and what providers list and is not served.
 pub fn all(snapshot: &Snapshot, now_ms: u64) -> Value {
     let rows = statuses(snapshot, now_ms, |_| true).map(|(endpoint, status)| {
         let mut row = row(endpoint, &status, snapshot, now_ms);
         row["keys"] = keys(&status, now_ms);
         row
     });
-    json!({ "endpoints": rows.collect::<Vec<_>>(), "counts": counts(snapshot, now_ms) })
+    let Catalog { left_out, lists, .. } = &snapshot.catalog;
+    json!({
+        "endpoints": rows.collect::<Vec<_>>(), "counts": counts(snapshot, now_ms),
+        "left_out": left_out, "lists": lists,
+    })
 }
 
 /// What is known of the endpoints that are looked for.

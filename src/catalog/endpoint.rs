@@ -21,13 +21,16 @@ pub struct Endpoint {
     pub model: Model,
     /// The model's name in this provider's requests; may differ from [`Model::id`].
     pub upstream_model: String,
+    /// The best quality among the endpoints that share its limits, 0 to 1: what its use takes from others.
+    /// [`super::Catalog::new`] fills it in.
+    pub shared_quality: f32,
 }
 
 impl Endpoint {
     /// Joins a model to its provider; the key follows from both.
     pub fn new(provider: Arc<Provider>, model: Model, upstream_model: String) -> Self {
         let key = format!("{}/{}", provider.slug, model.id).into();
-        Self { key, provider, model, upstream_model }
+        Self { key, provider, model, upstream_model, shared_quality: 0.0 }
     }
 
     /// What its row says, in a number: another one when the row has changed.

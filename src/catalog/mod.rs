@@ -34,6 +34,7 @@ pub use profile::{
 pub use source::{LeftOut, ListState, MAX_LEFT_OUT};
 pub use terms::Terms;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Every endpoint of every provider, in a fixed order. Plans name endpoints by their position here.
@@ -51,6 +52,20 @@ pub struct Catalog {
     pub lists: Vec<ListState>,
 }
 
+/// Where limits are shared by key or account, a weak model uses up what a strong one could have.
+fn share_qualities(endpoints: &mut [Endpoint]) {
+    let mut best: HashMap<String, f32> = HashMap::new();
+    for endpoint in &*endpoints {
+        let best = best.entry(endpoint.provider.slug.clone()).or_default();
+        *best = best.max(endpoint.model.quality);
+    }
+    for endpoint in endpoints {
+        let shares = endpoint.provider.quotas.limits.iter().any(|limit| limit.scope != LimitScope::Model);
+        let best = best.get(&endpoint.provider.slug).copied().filter(|_| shares);
+        endpoint.shared_quality = best.unwrap_or(endpoint.model.quality);
+    }
+}
+
 impl Catalog {
     /// Sorts the endpoints by key and drops repeated keys, keeping the first. Unknown qualities are guessed.
     pub fn new(mut endpoints: Vec<Endpoint>) -> Self {
@@ -59,6 +74,7 @@ impl Catalog {
         for model in endpoints.iter_mut().map(|e| &mut e.model).filter(|m| m.quality <= 0.0) {
             model.quality = quality::guess(&model.id);
         }
+        share_qualities(&mut endpoints);
         let best_quality = endpoints.iter().map(|e| e.model.quality).fold(0.0, f32::max);
         let endpoints = endpoints.into_iter().map(Arc::new).collect();
         Self { endpoints, best_quality, ..Self::default() }

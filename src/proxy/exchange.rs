@@ -329,6 +329,7 @@ impl Exchange {
                 attempt.reply.abort(&api, &mut out);
             }
             self.done = true;
+            self.settlement.came_to_nothing();
         } else {
             // Nobody has seen anything of this answer.
             out.clear();
@@ -346,7 +347,8 @@ impl Exchange {
     pub(super) fn post(&mut self, counted: Option<u32>) -> Option<Posting> {
         let attempt = self.attempt.as_mut()?;
         let posting = self.settlement.post(&self.job, attempt, counted);
-        attempt.guard.used(self.settlement.measured_tokens());
+        let (prompt, answer) = self.settlement.measured_tokens();
+        attempt.guard.answered(prompt, answer, self.job.gateway.clock.now_ms());
         posting
     }
 

@@ -220,6 +220,7 @@ pub(super) async fn last_words(session: &mut Session, context: &mut Context, err
     };
     let status = if head_written { 200 } else { api.status() };
     shared.lock().settlement.answered_with(status);
+    shared.lock().settlement.came_to_nothing();
     // The client may be gone by now; there is nobody left to tell then.
     let _ = if finished {
         Ok(())

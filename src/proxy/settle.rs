@@ -165,9 +165,14 @@ impl Settlement {
         self.line.payer.and(self.bill).map(|(bill, left)| (bill.cost, left))
     }
 
-    /// Tokens of the answer that was posted, and of its prompt.
-    pub(super) fn measured_tokens(&self) -> u32 {
-        self.measured.map_or(0, |m| m.usage.prompt_tokens.saturating_add(m.usage.completion_tokens))
+    /// Tokens of the prompt, and of the answer that was posted.
+    pub(super) fn measured_tokens(&self) -> (u32, u32) {
+        self.measured.map_or((0, 0), |m| (m.usage.prompt_tokens, m.usage.completion_tokens))
+    }
+
+    /// Nothing comes of the request: before its client hears that, its key is free for another try.
+    pub(super) fn came_to_nothing(&mut self) {
+        self.claim = None;
     }
 
     /// Whether something will be charged and is not yet.

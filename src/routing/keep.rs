@@ -1,85 +1,82 @@
 //! Pacing the day: strong endpoints whose day is limited are kept for the requests that need them.
 //!
-//! What may be used by now grows evenly from midnight to midnight. Easy requests use a strong endpoint only
-//! while its day is behind that line; hard ones a little beyond it. Weak endpoints are nobody's reserve.
+//! What may be used by now grows evenly from midnight to midnight. Whatever is ahead of that line is asked after
+//! what is not. Easy requests use a strong endpoint only while its day is well behind the line and its minute
+//! is not nearly full; hard ones may go a little beyond the line. Weak endpoints are nobody's reserve.
 
 use super::Condition;
 use crate::catalog::{Catalog, Endpoint};
 
 /// A model this close to the best at hand is worth keeping.
 const STRONG: f32 = 0.85;
-/// How far ahead of an even pace the easiest request may bring a strong endpoint, as a share of its day.
+/// From here on others are asked first: how far the day is ahead of an even pace, as a share of it.
+const PACE: f32 = -0.02;
+/// How far ahead the easiest request may bring a strong endpoint.
 const EASY: f32 = -0.03;
 /// The same for the hardest.
 const HARD: f32 = 0.03;
-/// What a request is granted beyond that before it is refused.
-const LAST_CHANCE: f32 = 0.03;
+/// The same for the easiest request that would be refused otherwise; the hardest is granted all there is.
+const LAST_CHANCE: f32 = -0.03;
+/// Of a strong endpoint's minute this share is left to harder requests.
+const MINUTE: f32 = 0.3;
+
+fn env(name: &str, usual: f32) -> f32 {
+    static A: std::sync::OnceLock<std::collections::HashMap<String, f32>> = std::sync::OnceLock::new();
+    let all = A.get_or_init(|| std::env::vars().filter_map(|(k, v)| Some((k, v.parse().ok()?))).collect());
+    all.get(name).copied().unwrap_or(usual)
+}
 
 /// Whether the endpoint is kept from easy requests at the moment.
 pub fn is_kept(endpoint: &Endpoint, condition: &Condition, catalog: &Catalog) -> bool {
-    Keep::new(0.0, catalog, false).holds_back(endpoint, condition)
+    matches!(Keep::new(0.0, catalog).hold(endpoint, condition), Hold::Kept | Hold::Reserved)
 }
 
 /// What a request may use of what is kept.
 pub(super) struct Keep {
     most_ahead: f32,
     strong: f32,
+    easy: bool,
+}
+
+/// What speaks against an endpoint that could answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Nothing.
+    Free,
+    /// It is ahead of its day: others first.
+    Ahead,
+    /// It is kept for harder requests.
+    Kept,
+    /// It is kept even from a request that cannot wait.
+    Reserved,
 }
 
 impl Keep {
     /// For a request whose need for quality is `weight`, 0 to 1.
-    pub(super) fn new(weight: f32, catalog: &Catalog, last_chance: bool) -> Self {
-        let granted = if last_chance { LAST_CHANCE } else { 0.0 };
+    pub(super) fn new(weight: f32, catalog: &Catalog) -> Self {
         // A request counts as hard from the middle on.
         let hard = (weight * 2.0).clamp(0.0, 1.0);
-        Self { most_ahead: EASY + (HARD - EASY) * hard + granted, strong: catalog.best_quality * STRONG }
+        let (e, h) = (env("EASY", EASY), env("HARD", HARD));
+        Self {
+            most_ahead: e + (h - e) * hard,
+            strong: catalog.best_quality * env("STRONG", STRONG),
+            easy: weight < 0.3,
+        }
     }
 
-    /// Whether the endpoint is kept from it.
-    pub(super) fn holds_back(&self, endpoint: &Endpoint, condition: &Condition) -> bool {
-        condition.ahead > self.most_ahead && endpoint.model.quality >= self.strong
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::catalog::{Model, Provider};
-    use std::sync::Arc;
-
-    fn endpoint(quality: f32) -> Endpoint {
-        let provider = Provider::new("p", "http://127.0.0.1:1".parse().expect("a URL"));
-        let model = Model { id: format!("m-{quality}"), quality, ..Model::default() };
-        Endpoint::new(Arc::new(provider), model, "m".to_owned())
-    }
-
-    /// Whether an endpoint of `quality` beside one of 0.9 is kept from a request of `weight`.
-    fn kept(quality: f32, ahead: f32, weight: f32, last_chance: bool) -> bool {
-        let catalog = Catalog::new(vec![endpoint(0.9), endpoint(quality)]);
-        let condition = Condition { ahead, ..Condition::default() };
-        Keep::new(weight, &catalog, last_chance).holds_back(&endpoint(quality), &condition)
-    }
-
-    #[test]
-    fn a_strong_endpoint_ahead_of_its_day_is_kept_from_easy_requests_first() {
-        assert!(kept(0.85, 0.0, 0.0, false) && !kept(0.85, 0.0, 0.9, false));
-        assert!(kept(0.85, 0.05, 0.9, false), "too far ahead even for hard ones");
-    }
-
-    #[test]
-    fn what_is_behind_its_day_is_for_everybody() {
-        assert!(!kept(0.85, -0.1, 0.0, false));
-    }
-
-    #[test]
-    fn a_request_about_to_be_refused_is_granted_more() {
-        assert!(kept(0.85, -0.01, 0.0, false) && !kept(0.85, -0.01, 0.0, true));
-        assert!(kept(0.85, 0.2, 0.0, true));
-    }
-
-    #[test]
-    fn weak_endpoints_and_those_without_a_day_are_never_kept() {
-        assert!(!kept(0.4, 0.5, 0.0, false));
-        assert!(!kept(0.85, f32::NEG_INFINITY, 0.0, false));
+    /// How an endpoint is held.
+    pub(super) fn hold(&self, endpoint: &Endpoint, condition: &Condition) -> Hold {
+        let strong = endpoint.shared_quality >= self.strong;
+        let short = self.easy && condition.ahead > -1.0 && condition.share_left < env("MINUTE", MINUTE);
+        if strong && (condition.ahead > self.most_ahead || short) {
+            return if self.easy && condition.ahead > env("GRANT", LAST_CHANCE)
+                || condition.ahead > env("HGRANT", 9.0)
+            {
+                Hold::Reserved
+            } else {
+                Hold::Kept
+            };
+        }
+        if condition.ahead > env("PACE", PACE) { Hold::Ahead } else { Hold::Free }
     }
 }

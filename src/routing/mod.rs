@@ -26,7 +26,7 @@ pub use preferences::{AUTO_MODELS, is_auto};
 pub use score::Score;
 
 use crate::catalog::{Catalog, Endpoint};
-use keep::Keep;
+use keep::{Hold, Keep};
 use plan::Tally;
 use preferences::{Rank, Wishes};
 use score::Scale;
@@ -51,7 +51,7 @@ fn decide(
     let expected_output_tokens = expected_output(inputs, &wishes);
     let tokens = wishes.needs.prompt_tokens.saturating_add(expected_output_tokens);
     let scale = Scale::new(facts, classification, policy, expected_output_tokens);
-    let keep = Keep::new(scale.quality_weight(), catalog, inputs.last_chance);
+    let keep = Keep::new(scale.quality_weight(), catalog);
 
     let mut found = Found { open: Vec::with_capacity(catalog.endpoints.len()), ..Found::default() };
     let mut tally = Tally::default();
@@ -67,13 +67,14 @@ fn decide(
         let condition = (inputs.condition)(position, tokens);
         let able = endpoint.model.capabilities.difference(condition.denied);
         let lacks = wishes.needs.hard.difference(able);
+        let hold = keep.hold(endpoint, &condition);
         let shut = Exclusion::too_large(tokens, condition.most_tokens)
             .or_else(|| Exclusion::denied(lacks))
             .or_else(|| Exclusion::unavailable(condition.availability))
-            .or_else(|| keep.holds_back(endpoint, &condition).then_some(Exclusion::Kept));
+            .or_else(|| matches!(hold, Hold::Kept | Hold::Reserved).then_some(Exclusion::Kept));
         let score = scale.score(endpoint, &condition);
         let ranked = Ranked { rank, score: score.total, position: position as u32 };
-        found.add(ranked, shut);
+        found.add(ranked, hold, shut);
         match shut {
             None => on(position, Ok(&score)),
             Some(exclusion) => {
@@ -83,7 +84,9 @@ fn decide(
         }
     }
     let most = if facts.preferences.no_fallbacks { 1 } else { policy.max_candidates.max(1) };
-    let Some((groups, last_resort)) = found.groups(inputs.last_chance) else { return Err(tally.no_route()) };
+    let Some((groups, last_resort)) = found.groups(policy.reserve, inputs.last_chance) else {
+        return Err(tally.no_route());
+    };
     let candidates = order(groups, most, inputs.seed, catalog);
     let pinned = wishes.pinned;
     Ok(RoutePlan { candidates, classification, expected_output_tokens, tokens, pinned, last_resort })
@@ -94,37 +97,53 @@ fn decide(
 struct Found {
     /// Nothing.
     open: Vec<Ranked>,
+    /// Their day is ahead of an even pace.
+    ahead: Vec<Ranked>,
     /// They are kept for harder requests.
     kept: Vec<Ranked>,
+    /// They are kept even from a request that would be refused otherwise.
+    reserved: Vec<Ranked>,
     /// They failed lately, or seem to lack something: guesses.
     resting: Vec<Ranked>,
     /// Some are out for a while because a limit is reached.
     limited: bool,
+    /// Some of those only for moments.
+    busy: bool,
 }
 
 impl Found {
-    fn add(&mut self, ranked: Ranked, shut: Option<Exclusion>) {
+    fn add(&mut self, ranked: Ranked, hold: Hold, shut: Option<Exclusion>) {
         match shut {
+            None if hold == Hold::Ahead => self.ahead.push(ranked),
             None => self.open.push(ranked),
+            Some(Exclusion::Kept) if hold == Hold::Reserved => self.reserved.push(ranked),
             Some(Exclusion::Kept) => self.kept.push(ranked),
             // What it lacks by its row has been looked at before: this was learned.
             Some(Exclusion::Lacks { .. }) => self.resting.push(ranked),
             Some(exclusion) if exclusion.is_a_guess() => self.resting.push(ranked),
-            Some(Exclusion::Cooling { .. }) => self.limited = true,
+            Some(Exclusion::Cooling { for_ms, .. }) => {
+                self.limited = true;
+                self.busy |= for_ms <= MOMENTS_MS;
+            }
             Some(_) => {}
         }
     }
 
     /// Whom to ask, in groups that are asked one after the other; and whether only guesses are left.
-    fn groups(mut self, last_chance: bool) -> Option<([Vec<Ranked>; 3], bool)> {
-        // While others are only busy for a moment, what is kept stays kept; with nobody else to wait for,
-        // keeping it would be refusing for nothing.
-        if self.open.is_empty() && self.limited && !last_chance {
+    fn groups(mut self, reserve: bool, last_chance: bool) -> Option<([Vec<Ranked>; 4], bool)> {
+        let free = self.open.len() + self.ahead.len();
+        let strict = reserve && self.limited;
+        if !strict {
+            // With nobody else to wait for, keeping would be refusing for nothing.
+            self.kept.append(&mut self.reserved);
+        }
+        // While others are only busy for a moment, what is kept stays kept.
+        if free == 0 && (self.busy || strict) && !last_chance {
             self.kept.clear();
         }
         // That failures go on is a guess, and a guess must not turn a request away, nor leave a need to one
         // or two endpoints where there are many.
-        let well = self.open.len() + self.kept.len();
+        let well = free + self.kept.len();
         if well > self.resting.len() / MOST_AT_REST {
             self.resting.clear();
         }
@@ -132,13 +151,16 @@ impl Found {
             return None;
         }
         let last_resort = well == 0;
-        let groups = [self.open, self.kept, self.resting];
+        let groups = [self.open, self.ahead, self.kept, self.resting];
         groups.iter().any(|group| !group.is_empty()).then_some((groups, last_resort))
     }
 }
 
 /// Position of those at rest among the groups of [`Found::groups`].
-const AT_REST: usize = 2;
+const AT_REST: usize = 3;
+
+/// What is back within this is only busy: the window of a minute.
+const MOMENTS_MS: u64 = 61_000;
 
 /// Of the endpoints that can answer at most this many are at rest for one that is not.
 const MOST_AT_REST: usize = 10;
@@ -166,7 +188,7 @@ struct Ranked {
 }
 
 /// The best `most`, group by group: by the caller's orders, then by score, then by the seed.
-fn order(groups: [Vec<Ranked>; 3], most: usize, seed: u64, catalog: &Catalog) -> Vec<Candidate> {
+fn order(groups: [Vec<Ranked>; 4], most: usize, seed: u64, catalog: &Catalog) -> Vec<Candidate> {
     let better = |a: &Ranked, b: &Ranked| {
         let by_order = a.rank.cmp(&b.rank).then(b.score.total_cmp(&a.score));
         by_order.then_with(|| mix(seed, a.position).cmp(&mix(seed, b.position)))

@@ -9,6 +9,9 @@ pub struct Policy {
     /// Quality against speed, 0 to 1: at 0 the fastest endpoint always wins, at 1 the strongest. Between,
     /// simple prompts go to the fastest and hard ones to the strongest; 0.5 is the middle.
     pub quality: f32,
+    /// Strong models are kept for hard prompts even where that means to refuse easy ones: for many callers who
+    /// want more than there is. Otherwise nothing is refused that could be answered.
+    pub reserve: bool,
     /// The most candidates in a plan. More than are tried, so that some may turn out to be busy.
     pub max_candidates: usize,
     /// Endpoints to favour or to avoid.
@@ -28,7 +31,7 @@ pub struct Boost {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { quality: 0.5, max_candidates: 8, boosts: Vec::new(), forbid: Vec::new() }
+        Self { quality: 0.5, reserve: false, max_candidates: 8, boosts: Vec::new(), forbid: Vec::new() }
     }
 }
 

@@ -49,19 +49,27 @@ impl EndpointState {
     /// Learns from an attempt with a caller's own key. What is refused to that key (its limits, the key itself, a
     /// model it may not use) says nothing about ours.
     pub(super) fn observe_borrowed(&self, outcome: Outcome, now_ms: u64) {
-        let outcome = match outcome {
-            Outcome::Failed {
-                effect: Effect::Cool { .. } | Effect::DisableKey(_) | Effect::DropModel,
-                ..
-            } => {
-                return;
+        use Effect::{Cool, DisableKey, DropModel, Fail, Flaw, LearnMissing};
+        let (effect, took_ms) = match outcome {
+            Outcome::Alive => return self.answers(now_ms),
+            Outcome::Success { ttft_ms, tokens, duration_ms } => {
+                self.recent.note(&outcome, now_ms);
+                self.answers(now_ms);
+                return self.succeeded(ttft_ms, tokens, duration_ms, now_ms);
             }
-            Outcome::Failed { effect: Effect::NeedsLargerContext { .. }, took_ms } => {
-                Outcome::Failed { effect: Effect::None, took_ms }
-            }
-            outcome => outcome,
+            Outcome::Failed { effect: Cool { .. } | DisableKey(_) | DropModel, .. } => return,
+            Outcome::Failed { effect, took_ms } => (effect, took_ms),
         };
-        self.observe(0, outcome, now_ms);
+        self.recent.note(&outcome, now_ms);
+        if let Fail { scope, cause } = effect {
+            return self.failed(scope, cause, u64::from(took_ms), now_ms);
+        }
+        self.answers(now_ms);
+        match effect {
+            LearnMissing(lacks) => self.lacks.refused(lacks, now_ms),
+            Flaw(lacks) => self.lacks.flawed(lacks, now_ms),
+            _ => {}
+        }
     }
 
     fn borrowed_availability(&self, now_ms: u64) -> Availability {
@@ -139,7 +147,7 @@ mod tests {
             let mut guard = state.begin_borrowed(own(), T).expect("open");
             guard.sent();
             assert_eq!((guard.secret(), guard.is_borrowed()), (Some(&own()), true));
-            guard.used(1_000);
+            guard.answered(600, 400, T);
         }
         let mut ours = state.begin(10, T).expect("nothing of our minute is used");
         ours.sent();

@@ -42,7 +42,7 @@ pub struct EndpointState {
     /// Whether streams come to their end. Only one that does shows that.
     streams: Breaker,
     gone: Gone,
-    lacks: Lacks,
+    pub(super) lacks: Lacks,
     ttft_ms: Worst,
     ms_per_token: Worst,
     success: Mean,
@@ -266,23 +266,45 @@ impl EndpointState {
             Outcome::Alive => self.alive(lane, now_ms),
             Outcome::Success { ttft_ms, tokens, duration_ms } => {
                 self.alive(lane, now_ms);
-                self.answered(&self.sense, now_ms);
-                if ttft_ms.is_some() {
-                    self.answered(&self.streams, now_ms);
-                }
-                self.success.add_to(1.0, 1.0, now_ms);
-                self.gone.answered();
-                self.measure(ttft_ms, tokens, duration_ms, now_ms);
+                self.succeeded(ttft_ms, tokens, duration_ms, now_ms);
             }
             Outcome::Failed { effect, took_ms } => self.apply(lane, effect, u64::from(took_ms), now_ms),
         }
     }
 
     fn alive(&self, lane: &Lane, now_ms: u64) {
-        self.answered(&self.breaker, now_ms);
-        self.answered(&lane.key.account.breaker, now_ms);
+        self.answers(now_ms);
         lane.key.was_free();
         lane.alive();
+    }
+
+    /// It answers, whatever it was called with.
+    pub(super) fn answers(&self, now_ms: u64) {
+        self.answered(&self.breaker, now_ms);
+        self.answered(&self.lanes[0].key.account.breaker, now_ms);
+    }
+
+    /// A whole answer, as in [`Outcome::Success`].
+    pub(super) fn succeeded(&self, ttft_ms: Option<u32>, tokens: u32, duration_ms: u32, now_ms: u64) {
+        self.answered(&self.sense, now_ms);
+        if ttft_ms.is_some() {
+            self.answered(&self.streams, now_ms);
+        }
+        self.success.add_to(1.0, 1.0, now_ms);
+        self.gone.answered();
+        self.measure(ttft_ms, tokens, duration_ms, now_ms);
+    }
+
+    /// A failure of the endpoint or its host.
+    pub(super) fn failed(&self, scope: Scope, cause: Cause, took_ms: u64, now_ms: u64) {
+        self.success.add_to(1.0, 0.0, now_ms);
+        let breaker = match cause {
+            Cause::Misbehaving => &self.sense,
+            Cause::Truncated => &self.streams,
+            _ if scope == Scope::Model => &self.breaker,
+            _ => &self.lanes[0].key.account.breaker,
+        };
+        breaker.failure(cause, took_ms, now_ms);
     }
 
     /// An outage that is over says nothing of what follows.
@@ -323,16 +345,7 @@ impl EndpointState {
                 lane.cool(scope, for_ms, cause, guessed, now_ms);
                 lane.learn(scope, learned, now_ms);
             }
-            Effect::Fail { scope, cause } => {
-                self.success.add_to(1.0, 0.0, now_ms);
-                let breaker = match cause {
-                    Cause::Misbehaving => &self.sense,
-                    Cause::Truncated => &self.streams,
-                    _ if scope == Scope::Model => &self.breaker,
-                    _ => &lane.key.account.breaker,
-                };
-                breaker.failure(cause, took_ms, now_ms);
-            }
+            Effect::Fail { scope, cause } => self.failed(scope, cause, took_ms, now_ms),
             Effect::DisableKey(Cause::QuotaSpent) => {
                 self.gone.note(now_ms);
                 if lane.key.was_unpaid() {

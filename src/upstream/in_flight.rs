@@ -64,9 +64,11 @@ impl InFlight {
         self.sent = true;
     }
 
-    /// It used so many tokens, prompt and answer together.
-    pub fn used(&mut self, tokens: u32) {
-        self.correct(1, tokens);
+    /// Its prompt had so many tokens, and its answer, which ends at `now_ms`. Some providers count an answer when
+    /// it begins and some when they know its length; ours counts from its end, which is right for both.
+    pub fn answered(&mut self, prompt: u32, answer: u32, now_ms: u64) {
+        self.correct(1, prompt);
+        self.lane().into_iter().flat_map(Lane::quotas).for_each(|quota| quota.add_tokens(answer, now_ms));
     }
 
     /// It was refused or failed before anything was generated.

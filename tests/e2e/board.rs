@@ -1,6 +1,7 @@
 //! The truth board: what callers and the operator see of endpoints, their limits and their keys.
 
 use crate::harness::{Router, Setup, ask, with};
+use crate::pool::row;
 use crate::provider::Provider;
 use crate::script::Script;
 use serde_json::{Value, json};
@@ -92,4 +93,18 @@ async fn the_operator_sees_which_key_was_refused_and_not_what_it_is() {
     let page = router.metrics().await;
     assert!(page.contains("freeway_key_disabled{key=\"0\",provider=\"alpha\"} 1\n"), "{page}");
     assert!(page.contains("freeway_endpoint_state{endpoint=\"alpha/alpha/chat:free\",state=\"out\"} 1\n"));
+}
+
+#[tokio::test]
+async fn the_operator_sees_what_is_listed_and_not_served() {
+    let alpha = Provider::start("alpha", [Script::answer("A")]).await;
+    let paid = json!({"pricing": {"prompt": "0.1", "completion": "0"}});
+    let rows = json!([row("good/one:free", json!({})), row("paid/two", paid)]);
+    alpha.lists(Script::json(200, json!({"data": rows})));
+    let router = Setup::new().listed(&alpha, "openrouter").start().await;
+    let board = router.admin("GET", "/endpoints", "").await.json();
+    let left_out = &board["left_out"][0];
+    assert_eq!((&left_out["provider"], &left_out["id"]), (&json!("alpha"), &json!("paid/two")), "{board}");
+    assert!(left_out["why"].as_str().is_some_and(|why| why.contains("free")), "{board}");
+    assert_eq!((&board["lists"][0]["served"], &board["lists"][0]["left_out"]), (&json!(1), &json!(1)));
 }

@@ -130,10 +130,14 @@ impl Meter {
     /// The provider says more is used than we know of. That there is less used is never believed: what we
     /// sent may not have arrived.
     pub(super) fn at_least(&self, used: u64, now_ms: u64) {
-        let missing = used.saturating_sub(self.used(now_ms));
+        self.add(used.saturating_sub(self.used(now_ms)), now_ms);
+    }
+
+    /// Counts `amount` more, whether there is as much or not.
+    pub(super) fn add(&self, amount: u64, now_ms: u64) {
         match &self.window {
-            Counting::Sliding(window) => window.add(u32::try_from(missing).unwrap_or(u32::MAX), now_ms),
-            Counting::Calendar(window) => window.add(missing, now_ms),
+            Counting::Sliding(window) => window.add(u32::try_from(amount).unwrap_or(u32::MAX), now_ms),
+            Counting::Calendar(window) => window.add(amount, now_ms),
         }
     }
 

@@ -202,6 +202,12 @@ impl Quota {
         }
     }
 
+    /// Counts tokens that had not been taken.
+    pub(super) fn add_tokens(&self, tokens: u32, now_ms: u64) {
+        let of_tokens = self.meters.iter().filter(|meter| meter.unit == Unit::Tokens);
+        of_tokens.for_each(|meter| meter.add(u64::from(tokens), now_ms));
+    }
+
     /// Believes what the provider says is left, where that is less than was thought.
     pub(super) fn observe(&self, observed: &Observed, now_ms: u64) {
         let Some(meter) = self.meter(observed.unit, observed.per) else { return };

@@ -47,7 +47,7 @@ impl<'a> Freeway<'a> {
         let pool = Pool::new();
         let snapshot = Snapshot::new(catalog(world), &pool);
         let waiting = queue.then(Waiting::default);
-        let (policy, under_way) = (Policy::default(), HashMap::new());
+        let (policy, under_way) = (Policy { reserve: true, ..Policy::default() }, HashMap::new());
         let mut freeway = Self { world, requests, pool, snapshot, policy, under_way, waiting };
         freeway.remember_the_day();
         freeway
@@ -199,7 +199,7 @@ impl Strategy for Freeway<'_> {
         };
         let request = &self.requests[id];
         let ms = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
-        guard.used(request.prompt + request.answer);
+        guard.answered(request.prompt, request.answer, now_ms);
         let (ttft_ms, duration_ms) = (Some(ms(ttft_ms)), ms(took_ms));
         guard.observe(Outcome::Success { ttft_ms, tokens: request.answer, duration_ms }, now_ms);
         drop(guard);
