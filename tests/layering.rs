@@ -116,6 +116,22 @@ fn every_listed_room_is_there() {
     assert_eq!(rooms, listed);
 }
 
+/// A choice reads and changes nothing but atomics; the pool's map is for new catalogs.
+#[test]
+fn choosing_an_endpoint_takes_no_lock() {
+    const CHOOSING: [&str; 2] = ["upstream", "snapshot"];
+    let is_lock = |name: &Name| name.holds("Mutex") || name.holds("RwLock");
+    for (path, source) in sources() {
+        let module = module_of(&path);
+        if !CHOOSING.contains(&module[0].as_str()) || module == ["upstream", "pool"] || is_test_file(&module)
+        {
+            continue;
+        }
+        let lock = names(&source).into_iter().find(|name| is_lock(name) && !name.in_tests);
+        assert!(lock.is_none(), "{path}:{} takes a lock", lock.map_or(0, |name| name.line));
+    }
+}
+
 struct Offence {
     line: usize,
     what: String,

@@ -1,7 +1,8 @@
 //! A day of free tiers over virtual time: round robin, usage-based routing and Freeway over the same requests.
 //!
 //! `cargo bench --bench pool` prints the tables; `-- --full` with every load and seed, which takes minutes;
-//! `-- --quick` with four hours of the day, `-- --study` without the day, `-- --detail` where each model's answers went in the day. Every figure follows from the seeds: the machine does not matter.
+//! `-- --quick` with four hours of the day, `-- --study` without the day; `-- --detail` where each model's
+//! answers went in the day. Every figure follows from the seeds: the machine does not matter.
 
 #![expect(unreachable_pub, reason = "`pub` marks what the other modules of this binary use")]
 

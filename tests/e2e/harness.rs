@@ -183,6 +183,14 @@ impl Setup {
         self
     }
 
+    /// A provider with one ordinary model, like [`provider`](Self::provider), and with keys of its own.
+    pub fn provider_with(mut self, provider: &Provider, lines: &str) -> Self {
+        let each = std::mem::replace(&mut self.each, format!("{lines}\n"));
+        let mut setup = self.provider(provider);
+        setup.each = each;
+        setup
+    }
+
     /// More configuration, put before the providers.
     pub fn config(mut self, toml: &str) -> Self {
         self.extra.push_str(toml);

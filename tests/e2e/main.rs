@@ -7,6 +7,7 @@
 
 mod client;
 mod client_h2;
+mod enforced;
 mod harness;
 mod money;
 mod provider;
@@ -23,6 +24,7 @@ mod capped;
 mod catalog;
 mod cli_accounts;
 mod clients;
+mod compressed;
 mod cooldown;
 mod errors;
 mod exhausted;

@@ -220,21 +220,17 @@ impl Prices {
             let sold = self.sold(market, block, &crowd.0[block]);
             for (stall, sold) in sold.into_iter().enumerate() {
                 let there = &market.stalls[stall];
-                for unit in 0..2 {
-                    sold_by_day[stall][there.day_of[block]][unit] += sold[unit];
-                    nudge(&mut self.minute[stall][block][unit], sold[unit], there.supply[block][unit], step);
+                for (unit, sold) in sold.into_iter().enumerate() {
+                    sold_by_day[stall][there.day_of[block]][unit] += sold;
+                    nudge(&mut self.minute[stall][block][unit], sold, there.supply[block][unit], step);
                 }
             }
         }
         for (stall, sold) in sold_by_day.iter().enumerate() {
             for (day, sold) in sold.iter().enumerate() {
-                for unit in 0..2 {
-                    nudge(
-                        &mut self.day[stall][day][unit],
-                        sold[unit],
-                        market.stalls[stall].days[day][unit],
-                        step,
-                    );
+                for (unit, sold) in sold.iter().enumerate() {
+                    let there = market.stalls[stall].days[day][unit];
+                    nudge(&mut self.day[stall][day][unit], *sold, there, step);
                 }
             }
         }
