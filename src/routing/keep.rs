@@ -2,7 +2,7 @@
 //!
 //! What may be used by now grows evenly from midnight to midnight. Whatever is ahead of that line is asked after
 //! what is not. Easy requests use a strong endpoint only while its day is well behind the line and its minute
-//! is not nearly full; hard ones may go a little beyond the line. Weak endpoints are nobody's reserve. The
+//! is half free; hard ones may go a little beyond the line. Weak endpoints are nobody's reserve. The
 //! figures were found with `benches/pool`.
 
 use super::Condition;
@@ -15,11 +15,11 @@ const EASY_BELOW: f32 = 0.3;
 /// From here on others are asked first: how far the day is ahead of an even pace, as a share of it.
 const PACE: f32 = -0.02;
 /// How far ahead the easiest and the hardest request may bring a strong endpoint.
-const MOST_AHEAD: [f32; 2] = [-0.03, 0.03];
+const MOST_AHEAD: [f32; 2] = [-0.03, 0.01];
 /// The same for an easy and a hard request that would be refused otherwise.
-const LAST_CHANCE: [f32; 2] = [-0.03, 0.06];
+const LAST_CHANCE: [f32; 2] = [-0.03, 0.03];
 /// Of a strong endpoint's minute this share is left to harder requests.
-const MINUTE: f32 = 0.3;
+const MINUTE: f32 = 0.5;
 
 /// Whether the endpoint is kept from easy requests at the moment.
 pub fn is_kept(endpoint: &Endpoint, condition: &Condition, catalog: &Catalog) -> bool {
@@ -115,13 +115,13 @@ mod tests {
         check(LimitScope::Model, 0.85, ahead(-0.1), EASY, Hold::Free);
         check(LimitScope::Model, 0.85, ahead(0.0), EASY, Hold::Reserved);
         check(LimitScope::Model, 0.85, ahead(0.0), HARD, Hold::Ahead);
-        check(LimitScope::Model, 0.85, ahead(0.05), HARD, Hold::Kept);
+        check(LimitScope::Model, 0.85, ahead(0.02), HARD, Hold::Kept);
         check(LimitScope::Model, 0.85, ahead(0.2), HARD, Hold::Reserved);
     }
 
     #[test]
-    fn the_last_of_its_minute_is_for_hard_requests() {
-        let short = Condition { share_left: 0.2, ..ahead(-0.5) };
+    fn half_of_its_minute_is_for_hard_requests() {
+        let short = Condition { share_left: 0.4, ..ahead(-0.5) };
         check(LimitScope::Model, 0.85, short, EASY, Hold::Kept);
         check(LimitScope::Model, 0.85, short, HARD, Hold::Free);
     }

@@ -5,6 +5,7 @@
 //! only.
 
 mod calendar;
+mod glance;
 mod meter;
 pub(super) mod sliding;
 
@@ -13,6 +14,7 @@ pub(super) use sliding::Sliding;
 
 use crate::catalog::{Limit, LimitScope, Midnight, Period, Quotas, Unit, Window};
 use crate::routing::condition::Cause;
+use glance::{Glance, Seen};
 use meter::Meter;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -32,6 +34,7 @@ pub(super) struct Quota {
     meters: Box<[Meter]>,
     /// The meters with a limit, a bit each.
     limited: AtomicU32,
+    glance: Glance,
 }
 
 /// How much is left of a scope.
@@ -148,34 +151,59 @@ impl Quota {
         for (unit, per) in ALWAYS.into_iter().filter(|_| limited || scope != LimitScope::Account) {
             add(unit, per, per.usual_window(), None, &quotas.midnight);
         }
-        let quota = Self { meters: meters.into(), limited: AtomicU32::new(0) };
+        let quota = Self { meters: meters.into(), limited: AtomicU32::new(0), glance: Glance::default() };
         quota.note_limits();
         quota
     }
 
     /// What is left for a request of so many tokens.
     pub(super) fn room(&self, tokens: u32, now_ms: u64) -> Room {
-        let mut room = Room::OPEN;
+        let seen = self.glance.get(now_ms).unwrap_or_else(|| {
+            let seen = self.look(now_ms);
+            self.glance.put(&seen, now_ms);
+            seen
+        });
+        seen.room(tokens).unwrap_or_else(|| self.exact_room(tokens, now_ms))
+    }
+
+    /// All limits, whatever a request needs of them.
+    fn look(&self, now_ms: u64) -> Seen {
+        let mut seen = Seen::OPEN;
         for meter in self.limited() {
             let Some(limit) = meter.limit(now_ms) else { continue };
-            let amount = of(meter.unit, tokens);
-            // What was cut off by a refusal grows back; only what was said is there for good.
-            if let Some(said) = meter.said().filter(|_| meter.unit == Unit::Tokens) {
-                room.most_tokens = room.most_tokens.min(u32::try_from(said).unwrap_or(u32::MAX));
-            }
             let used = meter.used(now_ms);
-            let after = used + u64::from(amount);
-            let (scale, full) = (1.0 / limit.max(1) as f32, after > limit);
-            room.share = room.share.min(1.0 - after as f32 * scale);
-            if meter.per.seconds() >= Period::Day.seconds() {
-                room.ahead = room.ahead.max(used as f32 * scale - meter.even(now_ms));
+            let left = u32::try_from(limit.saturating_sub(used)).unwrap_or(u32::MAX);
+            let scale = 1.0 / limit.max(1) as f32;
+            let share = 1.0 - used as f32 * scale;
+            match meter.unit {
+                Unit::Requests => {
+                    seen.left_requests = seen.left_requests.min(left);
+                    seen.share_requests = seen.share_requests.min(share - scale);
+                }
+                Unit::Tokens => {
+                    seen.left_tokens = seen.left_tokens.min(left);
+                    seen.share_tokens = seen.share_tokens.min(share);
+                    seen.share_a_token = seen.share_a_token.max(scale);
+                    // What was cut off by a refusal grows back; only what was said is there for good.
+                    let said = meter.said().and_then(|said| u32::try_from(said).ok());
+                    seen.most_tokens = seen.most_tokens.min(said.unwrap_or(u32::MAX));
+                }
             }
-            if full {
-                let wait = meter.room_in(amount, now_ms).unwrap_or(u64::MAX);
-                room = room.and(Room { shut: Some((wait, meter.cause())), ..Room::OPEN });
+            if meter.per.seconds() >= Period::Day.seconds() {
+                seen.ahead = seen.ahead.max(used as f32 * scale - meter.even(now_ms));
             }
         }
-        room
+        seen
+    }
+
+    /// The same for a request that does not fit: what there is none of, and for how long.
+    fn exact_room(&self, tokens: u32, now_ms: u64) -> Room {
+        let Seen { ahead, most_tokens, .. } = self.look(now_ms);
+        let full = self.limited().filter_map(|meter| {
+            let wait = meter.room_in(of(meter.unit, tokens), now_ms).unwrap_or(u64::MAX);
+            (wait > 0).then_some((wait, meter.cause()))
+        });
+        Room { share: 0.0, ahead, shut: full.max_by_key(|(wait, _)| *wait), most_tokens }
     }
 
     /// Takes one request and its tokens of every limit, or nothing.
@@ -191,6 +219,7 @@ impl Quota {
                 return Err((wait.max(1), meter.cause()));
             }
         }
+        self.glance.forget();
         Ok(())
     }
 
@@ -200,12 +229,14 @@ impl Quota {
             let to = if meter.unit == Unit::Requests { requests } else { tokens };
             meter.correct(taken.at_ms, taken.of(meter.unit), to);
         }
+        self.glance.forget();
     }
 
     /// Counts tokens that had not been taken.
     pub(super) fn add_tokens(&self, tokens: u32, now_ms: u64) {
         let of_tokens = self.meters.iter().filter(|meter| meter.unit == Unit::Tokens);
         of_tokens.for_each(|meter| meter.add(u64::from(tokens), now_ms));
+        self.glance.forget();
     }
 
     /// Believes what the provider says is left, where that is less than was thought.
@@ -218,6 +249,7 @@ impl Quota {
         if let (Some(limit), Some(remaining)) = (meter.said(), observed.remaining) {
             meter.at_least_for(limit.saturating_sub(remaining), observed.resets_in_ms, now_ms);
         }
+        self.glance.forget();
     }
 
     /// A refusal for want of `unit` within `per`: `limit` is what the provider said there is.
@@ -251,6 +283,7 @@ impl Quota {
             meter.recall(limit, now_ms);
             self.note_limits();
         }
+        self.glance.forget();
     }
 
     fn meter(&self, unit: Unit, per: Period) -> Option<&Meter> {
@@ -265,6 +298,7 @@ impl Quota {
     fn note_limits(&self) {
         let known = self.meters.iter().take(32).enumerate().filter(|(_, m)| m.limit(0).is_some());
         self.limited.store(known.fold(0, |bits, (at, _)| bits | 1 << at), Relaxed);
+        self.glance.forget();
     }
 }
 
