@@ -105,6 +105,10 @@
 //!   and what it had not finished costs nothing.
 //! - **No money, no service.** While the store fails, new requests get a 503: never a 401, and never a free
 //!   ride. Running answers end, and their charges wait for it.
+//! - **A provider's quota is inventory.** Every limit is counted here, by model, key and account, before a request
+//!   is sent: choosing an endpoint and taking a place in all its limits are one step, and what the answer used
+//!   corrects that. Providers are believed when they say that less is left. Rest and guesses never leave a
+//!   request without anybody to ask.
 //! - **Explainable.** The same facts, snapshot, policy and seed give the same plan, and the explanation comes
 //!   from the function that plans.
 //!
@@ -121,6 +125,8 @@
 //! | what a request is found to need | `src/protocol/inspect/` |
 //! | task, complexity, scores, order | `src/routing/{classify,score,mod}.rs` |
 //! | what a status or an error text means | `src/routing/verdict.rs` and `verdict/words.rs` |
+//! | what is left of a limit | `src/upstream/quota/` |
+//! | for whom strong models are kept | `src/routing/keep.rs` |
 //! | how "try again later" is read | `src/upstream/hints.rs`: how long; `src/upstream/hints/met.rs`: which limit |
 //! | how a good answer says what is left | `src/upstream/limit_headers.rs` |
 //! | when an endpoint is left alone | `src/upstream/{health,breaker}.rs` |
