@@ -4,8 +4,8 @@ use crate::protocol::errors::{ApiError, ErrorKind};
 use crate::routing::NoRoute;
 use serde_json::{Value, json};
 
-/// Clients do not wait longer than this on their own: the OpenAI Python client gives up at 120 s.
-const MAX_RETRY_AFTER_S: u64 = 120;
+/// The longest limit there is, of a month, is over after this.
+const MAX_RETRY_AFTER_S: u64 = 31 * 86_400;
 
 /// The error for a request without a route. Its words are the router's; a model's name is the
 /// caller's own and is quoted.

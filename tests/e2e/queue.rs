@@ -94,7 +94,8 @@ async fn nobody_waits_for_what_will_not_come() {
     let client = &mut router.client().await;
     assert_eq!(client.chat(&ask("hi")).await.status, 200);
     let refused = client.chat(&ask("hi")).await;
-    assert_eq!((retry_after_s(&refused), waited_ms(&refused)), (120, None));
+    let (wait_s, waited) = (retry_after_s(&refused), waited_ms(&refused));
+    assert!((86_000..=87_500).contains(&wait_s) && waited.is_none(), "{wait_s} s, and nobody waited");
 }
 
 #[tokio::test]
