@@ -163,7 +163,7 @@ impl Quota {
             self.glance.put(&seen, now_ms);
             seen
         });
-        seen.room(tokens).unwrap_or_else(|| self.exact_room(tokens, now_ms))
+        seen.room(tokens).unwrap_or_else(|| self.shut_room(&seen, tokens, now_ms))
     }
 
     /// All limits, whatever a request needs of them.
@@ -197,8 +197,8 @@ impl Quota {
     }
 
     /// The same for a request that does not fit: what there is none of, and for how long.
-    fn exact_room(&self, tokens: u32, now_ms: u64) -> Room {
-        let Seen { ahead, most_tokens, .. } = self.look(now_ms);
+    fn shut_room(&self, seen: &Seen, tokens: u32, now_ms: u64) -> Room {
+        let Seen { ahead, most_tokens, .. } = *seen;
         let full = self.limited().filter_map(|meter| {
             let wait = meter.room_in(of(meter.unit, tokens), now_ms).unwrap_or(u64::MAX);
             (wait > 0).then_some((wait, meter.cause()))
