@@ -93,6 +93,22 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 12] = [
+        Self::RateLimited,
+        Self::QuotaSpent,
+        Self::Overloaded,
+        Self::ServerError,
+        Self::Timeout,
+        Self::Connect,
+        Self::BadKey,
+        Self::ModelGone,
+        Self::Misbehaving,
+        Self::Busy,
+        Self::Truncated,
+        Self::CallersKeysOnly,
+    ];
+
     /// Its name in logs, metrics and explanations.
     pub const fn name(self) -> &'static str {
         match self {

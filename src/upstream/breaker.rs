@@ -32,22 +32,7 @@ fn pack(at_ms: u64, cause: Cause) -> u64 {
 }
 
 fn cause_of(byte: u8) -> Cause {
-    use Cause::*;
-    const ALL: [Cause; 12] = [
-        RateLimited,
-        QuotaSpent,
-        Overloaded,
-        ServerError,
-        Timeout,
-        Connect,
-        BadKey,
-        ModelGone,
-        Misbehaving,
-        Busy,
-        Truncated,
-        CallersKeysOnly,
-    ];
-    ALL.into_iter().find(|c| *c as u8 == byte).unwrap_or(Misbehaving)
+    Cause::ALL.into_iter().find(|c| *c as u8 == byte).unwrap_or(Cause::Misbehaving)
 }
 
 /// Failures in a row that eject. Before, each rests it for as many seconds as there were.
