@@ -54,7 +54,7 @@ fn plans(c: &mut Criterion) {
                 seed += 1;
                 plan(black_box(&Inputs {
                     facts: &facts,
-                    classification: Classification { task: Task::Qa, complexity: 0.4 },
+                    classification: Classification { task: Task::Qa, difficulty: 0.4, output_tokens: 250 },
                     catalog: &catalog,
                     condition: &condition,
                     policy: &policy,
@@ -133,7 +133,7 @@ fn limited() -> Snapshot {
 
 /// One decision: a plan, a place taken at the best endpoint, and given back.
 fn decide(snapshot: &Snapshot, facts: &RequestFacts, seed: u64, now_ms: u64) {
-    let classification = Classification { task: Task::Qa, complexity: 0.4 };
+    let classification = Classification { task: Task::Qa, difficulty: 0.4, output_tokens: 250 };
     let ask = Ask { facts, classification, policy: &Policy::default(), seed, last_chance: true };
     drop(black_box(snapshot.choose(&ask, now_ms)));
 }

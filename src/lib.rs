@@ -123,7 +123,7 @@
 //! | a model that is listed but not served | `src/upstream/gone.rs` |
 //! | what counts as free | `src/catalog/free.rs` |
 //! | what a request is found to need | `src/protocol/inspect/` |
-//! | task, complexity, scores, order | `src/routing/{classify,score,mod}.rs` |
+//! | task, difficulty, scores, order | `src/routing/{classify,score,mod}.rs` |
 //! | what a status or an error text means | `src/routing/verdict.rs` and `verdict/words.rs` |
 //! | what is left of a limit | `src/upstream/quota/` |
 //! | for whom strong models are kept | `src/routing/keep.rs` |

@@ -1,6 +1,6 @@
 //! Provider, model and endpoint: who serves, what is served, and the pair of both.
 
-use super::{BaseUrl, Capability, CapabilitySet, Quotas, Terms};
+use super::{BaseUrl, Capability, CapabilitySet, Quotas, Task, Terms};
 use serde::Deserialize;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -218,6 +218,18 @@ pub enum Unmet {
 }
 
 impl Model {
+    /// How good its answers are on hard prompts of this kind, 0 to 1.
+    ///
+    /// A coding model is better at code than its size says, and a little worse at the rest.
+    pub fn strength(&self, task: Task) -> f32 {
+        let special = match (self.for_code, task) {
+            (false, _) | (true, Task::Math | Task::Reasoning) => 0.0,
+            (true, Task::Code) => 0.08,
+            (true, _) => -0.08,
+        };
+        (self.quality + special).clamp(0.0, 1.0)
+    }
+
     /// Whether this model can answer; otherwise the first reason why not.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ mod pattern;
 mod profile;
 mod quality;
 mod source;
+mod task;
 mod terms;
 
 pub use base_url::{BadBaseUrl, BaseUrl};
@@ -32,6 +33,7 @@ pub use profile::{
     ProviderProfile, QuotaDialect, QuotaProfile,
 };
 pub use source::{LeftOut, ListState, MAX_LEFT_OUT};
+pub use task::Task;
 pub use terms::Terms;
 
 use std::collections::HashMap;

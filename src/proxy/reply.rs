@@ -330,7 +330,7 @@ pub(super) fn metadata(job: &Job, tried: &[Tried], answered: Option<&Attempt>) -
         "attempts": attempts,
         "pipeline": [{ "type": "router", "name": "freeway",
                        "data": { "task_type": job.choice.plan.classification.task.name(),
-                                 "complexity": job.choice.plan.classification.complexity } }],
+                                 "difficulty": job.choice.plan.classification.difficulty } }],
     });
     RawValue::from_string(value.to_string()).expect("a JSON value prints as JSON")
 }

@@ -150,7 +150,7 @@ pub(super) fn class(facts: &RequestFacts, classification: Classification) -> u64
         ..
     } = preferences;
     let Preferences { allowed_models, excluded_models, context_compression, .. } = preferences;
-    let answer = classification.expected_output_tokens(&facts.features).min(8192);
+    let answer = classification.output_tokens.min(8192);
     let mut class = DefaultHasher::new();
     (model, choices, models, order, only, ignore).hash(&mut class);
     own_keys.slugs().for_each(|slug| slug.hash(&mut class));
@@ -159,7 +159,7 @@ pub(super) fn class(facts: &RequestFacts, classification: Classification) -> u64
     (requirements.hard, requirements.soft).hash(&mut class);
     (step(requirements.prompt_tokens), step(requirements.max_output_tokens.unwrap_or(u32::MAX)))
         .hash(&mut class);
-    (step(answer), (classification.complexity * 8.0) as u8).hash(&mut class);
+    (step(answer), (classification.difficulty * 8.0) as u8).hash(&mut class);
     class.finish()
 }
 
@@ -177,7 +177,7 @@ mod tests {
     fn check(change: impl FnOnce(&mut RequestFacts), alike: bool) {
         let mut facts = RequestFacts { choices: 1, ..RequestFacts::default() };
         facts.requirements.prompt_tokens = 1_000;
-        let classification = Classification { task: Task::Qa, complexity: 0.3 };
+        let classification = Classification { task: Task::Qa, difficulty: 0.3, output_tokens: 250 };
         let before = class(&facts, classification);
         change(&mut facts);
         assert_eq!(class(&facts, classification) == before, alike);

@@ -160,7 +160,7 @@ impl Seeker<'_> {
         let since = Instant::now();
         let until = since + self.patience.max(Duration::from_millis(ONE_TURN_MS));
         let deadline_ms = gateway.clock.ms_at(until);
-        let answer = classification.expected_output_tokens(&facts.features);
+        let answer = classification.output_tokens;
         let newcomer = Newcomer {
             account: match self.visitor {
                 Some(visitor) => Key::Account(visitor.caller.wallet.account()),

@@ -4,81 +4,26 @@
 //! remembered.
 
 use super::signs::Signs;
+use crate::catalog::Task;
 use crate::protocol::facts::PromptFeatures;
 use serde::Serialize;
 
-/// The kind of work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Task {
-    /// Facts, advice, exam questions.
-    Qa,
-    /// A question over a passage that is given.
-    Reading,
-    /// Shorten a text.
-    Summarization,
-    /// Pick facts out of a text.
-    Extraction,
-    /// Sort into given classes.
-    Classification,
-    /// Say the same otherwise: paraphrase, correct, change the style.
-    Rewriting,
-    /// Into another language.
-    Translation,
-    /// Stories, letters, essays, advertisements.
-    Writing,
-    /// A list of ideas.
-    Brainstorming,
-    /// Write, explain or repair a program.
-    Code,
-    /// Calculate or prove.
-    Math,
-    /// Puzzles and multi-step deduction.
-    Reasoning,
-    /// Small talk and role play.
-    Chat,
-}
-
-impl Task {
-    /// Every task, in declaration order.
-    pub const ALL: [Self; 13] = [
-        Self::Qa,
-        Self::Reading,
-        Self::Summarization,
-        Self::Extraction,
-        Self::Classification,
-        Self::Rewriting,
-        Self::Translation,
-        Self::Writing,
-        Self::Brainstorming,
-        Self::Code,
-        Self::Math,
-        Self::Reasoning,
-        Self::Chat,
-    ];
-
-    /// Its name in explanations and metrics.
-    pub const fn name(self) -> &'static str {
-        self.facts().0
-    }
-
-    /// Its name, how hard its plainest case is (0 to 1), and how long its answers run (tokens).
-    const fn facts(self) -> (&'static str, f32, f32) {
-        match self {
-            Self::Qa => ("qa", 0.10, 250.0),
-            Self::Reading => ("reading", 0.18, 120.0),
-            Self::Summarization => ("summarization", 0.18, 250.0),
-            Self::Extraction => ("extraction", 0.18, 150.0),
-            Self::Classification => ("classification", 0.12, 40.0),
-            Self::Rewriting => ("rewriting", 0.12, 150.0),
-            Self::Translation => ("translation", 0.14, 100.0),
-            Self::Writing => ("writing", 0.22, 600.0),
-            Self::Brainstorming => ("brainstorming", 0.14, 400.0),
-            Self::Code => ("code", 0.42, 600.0),
-            Self::Math => ("math", 0.38, 500.0),
-            Self::Reasoning => ("reasoning", 0.42, 400.0),
-            Self::Chat => ("chat", 0.04, 120.0),
-        }
+/// How hard a task's plainest case is (0 to 1), and how long its answers run (tokens).
+const fn usual(task: Task) -> (f32, f32) {
+    match task {
+        Task::Qa => (0.10, 250.0),
+        Task::Reading => (0.18, 120.0),
+        Task::Summarization => (0.18, 250.0),
+        Task::Extraction => (0.18, 150.0),
+        Task::Classification => (0.12, 40.0),
+        Task::Rewriting => (0.12, 150.0),
+        Task::Translation => (0.14, 100.0),
+        Task::Writing => (0.22, 600.0),
+        Task::Brainstorming => (0.14, 400.0),
+        Task::Code => (0.42, 600.0),
+        Task::Math => (0.38, 500.0),
+        Task::Reasoning => (0.42, 400.0),
+        Task::Chat => (0.04, 120.0),
     }
 }
 
@@ -88,18 +33,21 @@ pub struct Classification {
     /// The kind of work.
     pub task: Task,
     /// 0 (any model will do) to 1 (only the best may do).
-    pub complexity: f32,
+    pub difficulty: f32,
+    /// How long the answer will probably be, tokens, before any limit.
+    pub output_tokens: u32,
 }
 
 /// Classifies a request by the last things its user said, and by the counts of the whole.
 pub fn classify(body: &[u8], features: &PromptFeatures) -> Classification {
     let signs = Signs::read(body, features);
     let task = signs.task();
-    Classification { task, complexity: complexity(task, &signs, features) }
+    let difficulty = difficulty(task, &signs, features);
+    Classification { task, difficulty, output_tokens: output_tokens(task, difficulty, features) }
 }
 
-fn complexity(task: Task, signs: &Signs, features: &PromptFeatures) -> f32 {
-    let (_, plainest, _) = task.facts();
+fn difficulty(task: Task, signs: &Signs, features: &PromptFeatures) -> f32 {
+    let (plainest, _) = usual(task);
     let doublings = |bytes: u32, from: f32| (bytes as f32 / from).max(1.0).log2();
     let flag = |on: bool, worth: f32| if on { worth } else { 0.0 };
     // A long prompt is hard where it is work to do, not where it is a text to shorten or translate.
@@ -130,18 +78,15 @@ fn complexity(task: Task, signs: &Signs, features: &PromptFeatures) -> f32 {
     (text + shape + effort).clamp(0.0, 1.0)
 }
 
-impl Classification {
-    /// How long the answer will probably be, tokens, before any limit.
-    pub fn expected_output_tokens(&self, features: &PromptFeatures) -> u32 {
-        let (_, _, usual) = self.task.facts();
-        let prompt = (features.user_bytes / 4) as f32;
-        let length = match self.task {
-            Task::Translation | Task::Rewriting => prompt.max(30.0),
-            Task::Summarization => (prompt / 4.0).clamp(60.0, 600.0),
-            _ => usual * (0.6 + 1.4 * self.complexity),
-        };
-        length.min(8192.0) as u32
-    }
+fn output_tokens(task: Task, difficulty: f32, features: &PromptFeatures) -> u32 {
+    let (_, usual) = usual(task);
+    let prompt = (features.user_bytes / 4) as f32;
+    let length = match task {
+        Task::Translation | Task::Rewriting => prompt.max(30.0),
+        Task::Summarization => (prompt / 4.0).clamp(60.0, 600.0),
+        _ => usual * (0.6 + 1.4 * difficulty),
+    };
+    length.min(8192.0) as u32
 }
 
 #[cfg(test)]

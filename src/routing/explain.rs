@@ -88,8 +88,8 @@ fn place(outcome: Outcome) -> u32 {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Classification { task, complexity } = self.classification;
-        write!(f, "{}: {}, complexity {complexity:.2}, ", self.requested, task.name())?;
+        let Classification { task, difficulty, .. } = self.classification;
+        write!(f, "{}: {}, difficulty {difficulty:.2}, ", self.requested, task.name())?;
         writeln!(f, "quality weighs {:.0} %", self.quality_weight * 100.0)?;
         if let Some(no_route) = &self.no_route {
             writeln!(f, "nobody: {no_route}")?;

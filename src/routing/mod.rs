@@ -16,7 +16,8 @@ pub mod verdict;
 mod vocabulary;
 mod window;
 
-pub use classify::{Classification, Task, classify};
+pub use crate::catalog::Task;
+pub use classify::{Classification, classify};
 pub use condition::{Availability, Cause, Condition};
 pub use explain::{Considered, Explanation, Outcome, explain};
 pub use keep::is_kept;
@@ -175,7 +176,7 @@ fn admit(endpoint: &Endpoint, wishes: &Wishes<'_>, policy: &Policy) -> Result<Ra
 }
 
 fn expected_output(inputs: &Inputs<'_>, wishes: &Wishes<'_>) -> u32 {
-    let usual = inputs.classification.expected_output_tokens(&inputs.facts.features);
+    let usual = inputs.classification.output_tokens;
     usual.saturating_mul(inputs.facts.choices.max(1)).min(wishes.needs.max_output_tokens.unwrap_or(u32::MAX))
 }
 

@@ -38,9 +38,9 @@ impl Default for Policy {
 impl Policy {
     /// How much quality weighs against speed for a prompt this hard, 0 to 1.
     ///
-    /// At the middle setting: nothing up to complexity 0.2, then rising evenly to nine tenths at 0.8.
-    pub fn quality_weight(&self, complexity: f32) -> f32 {
-        let even = ((complexity - 0.2) / 0.6).clamp(0.0, 0.9);
+    /// At the middle setting: nothing up to difficulty 0.2, then rising evenly to nine tenths at 0.8.
+    pub fn quality_weight(&self, difficulty: f32) -> f32 {
+        let even = ((difficulty - 0.2) / 0.6).clamp(0.0, 0.9);
         let knob = self.quality.clamp(0.0, 1.0);
         // 1 at the middle, 0 for all quality, infinite for all speed.
         even.powf((1.0 - knob) / knob)
@@ -66,21 +66,21 @@ impl Policy {
 mod tests {
     use super::*;
 
-    fn check(quality: f32, complexity: f32, expect: f32) {
-        let got = Policy { quality, ..Policy::default() }.quality_weight(complexity);
-        assert!((got - expect).abs() < 1e-6, "knob {quality}, complexity {complexity}: {got}");
+    fn check(quality: f32, difficulty: f32, expect: f32) {
+        let got = Policy { quality, ..Policy::default() }.quality_weight(difficulty);
+        assert!((got - expect).abs() < 1e-6, "knob {quality}, difficulty {difficulty}: {got}");
     }
 
     #[test]
     fn the_ends_of_the_knob_are_all_speed_and_all_quality() {
-        for complexity in [0.0, 0.1, 0.5, 1.0] {
-            check(0.0, complexity, 0.0);
-            check(1.0, complexity, 1.0);
+        for difficulty in [0.0, 0.1, 0.5, 1.0] {
+            check(0.0, difficulty, 0.0);
+            check(1.0, difficulty, 1.0);
         }
     }
 
     #[test]
-    fn the_middle_follows_complexity() {
+    fn the_middle_follows_difficulty() {
         check(0.5, 0.0, 0.0);
         check(0.5, 0.2, 0.0);
         check(0.5, 0.5, 0.5);

@@ -80,7 +80,7 @@ proptest! {
         prompt_tokens in 0..150_000u32,
         max_output_tokens in prop::option::of(1..40_000u32),
         preferences in preferences(),
-        complexity in 0.0..=1f32,
+        difficulty in 0.0..=1f32,
         max_candidates in 0..10usize,
         seed in any::<u64>(),
     ) {
@@ -93,7 +93,7 @@ proptest! {
         let condition = |position: usize, _: u32| conditions[position];
         let inputs = Inputs {
             facts: &facts,
-            classification: Classification { task: Task::Qa, complexity },
+            classification: Classification { task: Task::Qa, difficulty, output_tokens: 250 },
             catalog: &catalog,
             condition: &condition,
             policy: &policy,

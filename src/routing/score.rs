@@ -88,9 +88,9 @@ impl<'a> Scale<'a> {
             sort: facts.preferences.sort,
             prompt_tokens: facts.requirements.prompt_tokens as f32,
             output_tokens: output_tokens as f32,
-            reasoning_tokens: 150.0 + 800.0 * classification.complexity,
+            reasoning_tokens: 150.0 + 800.0 * classification.difficulty,
             wants_no_reasoning: facts.features.reasoning_effort == Some(0),
-            quality_weight: policy.quality_weight(classification.complexity),
+            quality_weight: policy.quality_weight(classification.difficulty),
         }
     }
 
@@ -109,7 +109,7 @@ impl<'a> Scale<'a> {
         let expected_s = load * (ttft_s + (self.output_tokens + reasoning) / tokens_per_s);
 
         let speed = HALF_WORTH_S / (HALF_WORTH_S + expected_s);
-        let quality = self.quality(endpoint);
+        let quality = endpoint.model.strength(self.task);
         let blend = |weight: f32| weight * quality + (1.0 - weight) * speed;
         let worth = match self.sort {
             None | Some(Sort::Price) => blend(self.quality_weight),
@@ -136,16 +136,6 @@ impl<'a> Scale<'a> {
         let overqualified = spare.difference(endpoint.model.capabilities) != spare;
         let wasted = if overqualified { OVERQUALIFIED * (1.0 - left) } else { 0.0 };
         (1.0 - scarce) * (1.0 - wasted)
-    }
-
-    /// A coding model is better at code than its size says, and a little worse at the rest.
-    fn quality(&self, endpoint: &Endpoint) -> f32 {
-        let special = match (endpoint.model.for_code, self.task) {
-            (false, _) | (true, Task::Math | Task::Reasoning) => 0.0,
-            (true, Task::Code) => 0.08,
-            (true, _) => -0.08,
-        };
-        (endpoint.model.quality + special).clamp(0.0, 1.0)
     }
 
     fn fit(&self, endpoint: &Endpoint) -> f32 {

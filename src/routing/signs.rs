@@ -3,9 +3,9 @@
 //! Only a bounded beginning and end of the last user message is looked at: instructions stand there, and
 //! the cost stays in microseconds whatever is pasted between.
 
-use super::classify::Task;
 use super::vocabulary::{CJK, Sense, WORDS};
 use super::window::Window;
+use crate::catalog::Task;
 use crate::protocol::facts::{PromptFeatures, Role, Text};
 use memchr::memmem;
 

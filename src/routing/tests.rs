@@ -14,7 +14,7 @@ struct World {
     not_free: Vec<String>,
     conditions: Vec<(String, Condition)>,
     facts: RequestFacts,
-    complexity: f32,
+    difficulty: f32,
     policy: Policy,
 }
 
@@ -53,7 +53,7 @@ fn world() -> World {
         not_free: vec!["acme/paid".to_owned()],
         conditions: Vec::new(),
         facts: RequestFacts { choices: 1, ..RequestFacts::default() },
-        complexity: 0.1,
+        difficulty: 0.1,
         policy: Policy::default(),
     }
 }
@@ -78,8 +78,8 @@ impl World {
         self
     }
 
-    fn complexity(mut self, complexity: f32) -> Self {
-        self.complexity = complexity;
+    fn difficulty(mut self, difficulty: f32) -> Self {
+        self.difficulty = difficulty;
         self
     }
 
@@ -106,7 +106,11 @@ impl World {
         };
         run(&Inputs {
             facts: &self.facts,
-            classification: Classification { task: Task::Qa, complexity: self.complexity },
+            classification: Classification {
+                task: Task::Qa,
+                difficulty: self.difficulty,
+                output_tokens: 250,
+            },
             catalog: &catalog,
             condition: &condition,
             policy: &self.policy,
@@ -146,13 +150,13 @@ const SEE: &str = "eyes/sight/see";
 #[test]
 fn simple_text_goes_to_the_fastest_and_hard_text_to_the_strongest() {
     first(world(), SMALL);
-    first(world().complexity(0.9), LARGE);
+    first(world().difficulty(0.9), LARGE);
 }
 
 #[test]
 fn the_operators_knob_goes_both_ways() {
-    let knob = |quality, complexity| {
-        let mut w = world().complexity(complexity);
+    let knob = |quality, difficulty| {
+        let mut w = world().difficulty(difficulty);
         w.policy.quality = quality;
         w
     };
@@ -213,7 +217,7 @@ fn nobody_being_able_names_what_is_missing() {
 
 #[test]
 fn a_soft_requirement_prefers_and_require_parameters_insists() {
-    let seeded = || world().complexity(0.5).needs(|needs| needs.soft.insert(Capability::Seed));
+    let seeded = || world().difficulty(0.5).needs(|needs| needs.soft.insert(Capability::Seed));
     assert_eq!(seeded().keys().map(|keys| keys.len()), Ok(5));
     check(seeded().wants(|p| p.require_parameters = true), &[LARGE]);
     let mut equals = world().needs(|needs| needs.soft.insert(Capability::ResponseFormat));
@@ -340,7 +344,7 @@ fn who_denies_data_collection_gets_only_who_does_not_train() {
 
 #[test]
 fn sort_re_ranks() {
-    let sort = |by, complexity| world().complexity(complexity).wants(|p| p.sort = Some(by));
+    let sort = |by, difficulty| world().difficulty(difficulty).wants(|p| p.sort = Some(by));
     first(sort(Sort::Quality, 0.0), LARGE);
     first(sort(Sort::Throughput, 0.9), SMALL);
     first(sort(Sort::Price, 0.9), LARGE);
@@ -400,12 +404,15 @@ fn a_model_that_must_reason_is_avoided_by_who_wants_none() {
 
 #[test]
 fn a_coding_model_gets_the_code() {
-    let mut w = world().complexity(0.9);
+    let mut w = world().difficulty(0.9);
     w.endpoints[1].model.for_code = true;
     w.endpoints[2].model.quality = 0.62;
     let task = |task| {
         w.with(|inputs| {
-            let inputs = Inputs { classification: Classification { task, complexity: 0.9 }, ..*inputs };
+            let inputs = Inputs {
+                classification: Classification { task, difficulty: 0.9, output_tokens: 250 },
+                ..*inputs
+            };
             let plan = plan(&inputs).expect("open");
             inputs.catalog.endpoints[plan.candidates[0].endpoint as usize].key.to_string()
         })
@@ -433,7 +440,7 @@ fn planned(catalog: &Catalog, seed: u64) -> Vec<u32> {
     let facts = RequestFacts { choices: 1, ..RequestFacts::default() };
     let inputs = Inputs {
         facts: &facts,
-        classification: Classification { task: Task::Qa, complexity: 0.1 },
+        classification: Classification { task: Task::Qa, difficulty: 0.1, output_tokens: 250 },
         catalog,
         condition: &|_, _| Condition::default(),
         policy: &Policy::default(),
@@ -462,7 +469,7 @@ fn equals_are_ordered_by_the_seed_and_by_nothing_else() {
 #[test]
 fn an_explanation_reads_as_a_table() {
     let text = world().cooling(MIDDLE, 5_000).hard(Capability::Tools).with(|i| explain(i).to_string());
-    assert!(text.starts_with("auto: qa, complexity 0.10, quality weighs 0 %"), "{text}");
+    assert!(text.starts_with("auto: qa, difficulty 0.10, quality weighs 0 %"), "{text}");
     assert!(text.contains("  1 fast/acme/small:free"), "{text}");
     assert!(text.contains("cooling for 5000 ms: rate_limited"), "{text}");
     let json =
@@ -522,7 +529,7 @@ fn ahead() -> Condition {
 #[test]
 fn what_is_kept_for_harder_requests_comes_after_the_others() {
     check(world().is(LARGE, ahead()), &[SMALL, MIDDLE, "slow/acme/middle", SEE, LARGE]);
-    let hard = World { complexity: 0.9, ..world().is(LARGE, ahead()) };
+    let hard = World { difficulty: 0.9, ..world().is(LARGE, ahead()) };
     assert_eq!(hard.keys().expect("open")[0], LARGE);
 }
 

@@ -1,6 +1,6 @@
 //! The words that give a task away, in several languages.
 
-use super::classify::Task::{self, *};
+use crate::catalog::Task::{self, *};
 
 /// What a word says.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -26,7 +26,7 @@ fn snapshot(endpoints: usize) -> Snapshot {
 /// Asks once; whom, in order, until one answers that is not `down`.
 fn ask(snapshot: &Snapshot, now_ms: u64, down: &dyn Fn(usize) -> Option<Cause>) -> Vec<usize> {
     let facts = RequestFacts { choices: 1, ..RequestFacts::default() };
-    let classification = Classification { task: Task::Qa, complexity: 0.5 };
+    let classification = Classification { task: Task::Qa, difficulty: 0.5, output_tokens: 250 };
     let policy = Policy::default();
     let ask = Ask { facts: &facts, classification, policy: &policy, seed: 0, last_chance: true };
     let Begun { mut choice, position, guard } = snapshot.choose(&ask, now_ms).expect("a route");

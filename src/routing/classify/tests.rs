@@ -95,7 +95,7 @@ fn a_question_after_a_long_document_is_seen() {
 }
 
 #[test]
-fn complexity_ranks_prompts_as_people_would() {
+fn difficulty_ranks_prompts_as_people_would() {
     let ascending = [
         "hi",
         "What is the capital of France?",
@@ -104,19 +104,19 @@ fn complexity_ranks_prompts_as_people_would() {
          system and discuss its complexity.",
     ];
     for pair in ascending.windows(2) {
-        assert!(of(pair[0]).complexity < of(pair[1]).complexity, "{} before {}", pair[0], pair[1]);
+        assert!(of(pair[0]).difficulty < of(pair[1]).difficulty, "{} before {}", pair[0], pair[1]);
     }
-    assert!(of(ascending[1]).complexity < 0.2 && of(ascending[3]).complexity > 0.6);
+    assert!(of(ascending[1]).difficulty < 0.2 && of(ascending[3]).difficulty > 0.6);
 }
 
 #[test]
 fn what_surrounds_the_text_makes_it_harder() {
     let (body, plain) = features(&[(Role::User, "What is the weather in Paris?")]);
-    let base = classify(&body, &plain).complexity;
+    let base = classify(&body, &plain).difficulty;
     let harder = |change: &dyn Fn(&mut PromptFeatures)| {
         let mut features = plain.clone();
         change(&mut features);
-        classify(&body, &features).complexity > base
+        classify(&body, &features).difficulty > base
     };
     assert!(harder(&|f| f.tools = 1));
     assert!(harder(&|f| f.schema_bytes = 100));
@@ -132,7 +132,7 @@ fn no_text_at_all_is_no_trouble() {
     let none = classify(b"", &PromptFeatures::default());
     assert_eq!(none.task, Task::Qa);
     for text in ["", "\\", "\\u", "\\u12", "\\uZZZZ", "\\ud83d", "\u{fffd}\u{1F600}"] {
-        assert!((0.0..=1.0).contains(&of(text).complexity), "{text}");
+        assert!((0.0..=1.0).contains(&of(text).difficulty), "{text}");
     }
 }
 
@@ -140,7 +140,7 @@ fn no_text_at_all_is_no_trouble() {
 fn answers_are_expected_as_long_as_their_task_makes_them() {
     let expect = |text: &str| {
         let (body, features) = features(&[(Role::User, text)]);
-        classify(&body, &features).expected_output_tokens(&features)
+        classify(&body, &features).output_tokens
     };
     assert!(expect("Classify the sentiment: great!") < expect("What is the capital of France?"));
     assert!(expect("What is the capital of France?") < expect("Write a short story about a dragon."));

@@ -10,7 +10,7 @@ use freeway::protocol::facts::RequestFacts;
 use freeway::routing::verdict::{
     Effect, ErrorBody, Refusal, Situation, UpstreamReply, Verdict, no_reply, verdict,
 };
-use freeway::routing::{Classification, NoRoute, Policy};
+use freeway::routing::{Classification, NoRoute, Policy, Task};
 use freeway::snapshot::{Ask, Begun, Choice, Snapshot};
 use freeway::upstream::{InFlight, Outcome, Pool, hints};
 use std::collections::HashMap;
@@ -231,9 +231,23 @@ fn choose(
     now_ms: u64,
 ) -> Result<Begun, NoRoute> {
     let facts = facts(request);
-    let classification = Classification { task: request.task, complexity: request.complexity };
+    let Request { task, difficulty, .. } = *request;
+    let classification = Classification { task, difficulty, output_tokens: usual_output(request) };
     let ask = Ask { facts: &facts, classification, policy, seed: id as u64, last_chance };
     snapshot.choose(&ask, now_ms)
+}
+
+/// What the router would expect of the answer's length, tokens.
+fn usual_output(request: &Request) -> u32 {
+    let usual = match request.task {
+        Task::Rewriting => return request.estimate.max(30),
+        Task::Code => 600.0,
+        Task::Math => 500.0,
+        Task::Reasoning => 400.0,
+        Task::Chat => 120.0,
+        _ => 250.0,
+    };
+    (usual * (0.6 + 1.4 * request.difficulty)) as u32
 }
 
 /// What inspection would find.

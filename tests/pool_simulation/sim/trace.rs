@@ -13,7 +13,7 @@ pub struct Request {
     pub hard: bool,
     pub task: Task,
     /// As the classifier would put it.
-    pub complexity: f32,
+    pub difficulty: f32,
     pub prompt: u32,
     pub answer: u32,
     pub tools: bool,
@@ -73,7 +73,7 @@ fn rate(at_ms: u64, diurnal: bool) -> f64 {
 
 fn request(at_ms: u64, demand: &Demand, chance: &mut Chance) -> Request {
     let hard = chance.unit() >= EASY;
-    let (task, complexity) = match hard {
+    let (task, difficulty) = match hard {
         true => (pick(&[Task::Code, Task::Math, Task::Reasoning], chance), chance.between(0.55, 0.95)),
         false => {
             (pick(&[Task::Qa, Task::Chat, Task::Rewriting, Task::Qa], chance), chance.between(0.02, 0.30))
@@ -87,7 +87,7 @@ fn request(at_ms: u64, demand: &Demand, chance: &mut Chance) -> Request {
         account: account(&demand.accounts, chance),
         hard,
         task,
-        complexity: complexity as f32,
+        difficulty: difficulty as f32,
         prompt: prompt as u32,
         answer: chance.log_normal(answer, 0.6).clamp(5.0, 8_000.0) as u32,
         tools: kind < 0.15,
