@@ -57,6 +57,7 @@ fn plans(c: &mut Criterion) {
                     classification: Classification { task: Task::Qa, difficulty: 0.4, output_tokens: 250 },
                     catalog: &catalog,
                     condition: &condition,
+                    pace: None,
                     policy: &policy,
                     seed,
                     last_chance: false,

@@ -48,6 +48,7 @@ impl Snapshot {
             classification: ask.classification,
             catalog: &self.catalog,
             condition: &condition,
+            pace: Some(&|position| self.states[position].pace(now_ms)),
             policy: ask.policy,
             seed: ask.seed,
             last_chance: ask.last_chance,

@@ -12,6 +12,7 @@ mod own_keys;
 mod pattern;
 mod profile;
 mod quality;
+mod row;
 mod source;
 mod task;
 mod terms;
@@ -32,6 +33,7 @@ pub use profile::{
     BUILT_IN, BadProfile, FreeWhen, ListProfile, ListRules, ModelDefaults, ModelRule, ProviderFile,
     ProviderProfile, QuotaDialect, QuotaProfile,
 };
+pub use row::Row;
 pub use source::{LeftOut, ListState, MAX_LEFT_OUT};
 pub use task::Task;
 pub use terms::Terms;
@@ -44,6 +46,8 @@ use std::sync::Arc;
 pub struct Catalog {
     /// The endpoints, sorted by key, each key once.
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// The same in brief, at the same positions.
+    pub rows: Box<[Row]>,
     /// Ids that providers list but charge for, sorted. Never called; asking for one is told so.
     pub not_free: Vec<String>,
     /// The quality of the best model, 0 to 1.
@@ -78,8 +82,8 @@ impl Catalog {
         }
         share_qualities(&mut endpoints);
         let best_quality = endpoints.iter().map(|e| e.model.quality).fold(0.0, f32::max);
-        let endpoints = endpoints.into_iter().map(Arc::new).collect();
-        Self { endpoints, best_quality, ..Self::default() }
+        let endpoints: Vec<_> = endpoints.into_iter().map(Arc::new).collect();
+        Self { rows: row::rows(&endpoints), endpoints, best_quality, ..Self::default() }
     }
 
     /// Notes which listed ids cost money.

@@ -46,6 +46,24 @@ impl Default for Condition {
     }
 }
 
+/// The quickest an endpoint can turn out to be when its [`Condition`] is looked at: what a condition has besides
+/// only lowers its score. A measurement of `0.0` means nothing has been measured yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Pace {
+    /// Time to the first token, milliseconds: this or longer.
+    pub ttft_ms: f32,
+    /// Output speed after the first token, tokens a second: this or slower.
+    pub tokens_per_s: f32,
+}
+
+impl Pace {
+    /// The condition that could not be better.
+    pub(super) fn at_best(self) -> Condition {
+        let Self { ttft_ms, tokens_per_s } = self;
+        Condition { ttft_ms, tokens_per_s, ..Condition::default() }
+    }
+}
+
 /// Whether an endpoint may be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum Availability {

@@ -51,14 +51,15 @@ pub enum Outcome {
 /// Explains the decision that [`super::plan`] takes on the same inputs.
 pub fn explain(inputs: &Inputs<'_>) -> Explanation {
     let mut endpoints = Vec::with_capacity(inputs.catalog.endpoints.len());
-    let planned = decide(inputs, &mut |position, judged| {
+    let mut on = |position: usize, judged: Result<&Score, Exclusion>| {
         let (outcome, score) = match judged {
             Ok(score) => (Outcome::Outranked, Some(*score)),
             Err(exclusion) => (Outcome::Out(exclusion), None),
         };
         let key = inputs.catalog.endpoints[position].key.to_string();
         endpoints.push(Considered { key, endpoint: position as u32, outcome, score });
-    });
+    };
+    let planned = decide(inputs, Some(&mut on));
     if let Ok(plan) = &planned {
         for (place, candidate) in plan.candidates.iter().enumerate() {
             endpoints[candidate.endpoint as usize].outcome = Outcome::Chosen(place as u32 + 1);

@@ -23,7 +23,7 @@ const MINUTE: f32 = 0.5;
 
 /// Whether the endpoint is kept from easy requests at the moment.
 pub fn is_kept(endpoint: &Endpoint, condition: &Condition, catalog: &Catalog) -> bool {
-    matches!(Keep::new(0.0, catalog).hold(endpoint, condition), Hold::Kept | Hold::Reserved)
+    matches!(Keep::new(0.0, catalog).hold(endpoint.shared_quality, condition), Hold::Kept | Hold::Reserved)
 }
 
 /// What a request may use of what is kept.
@@ -61,11 +61,11 @@ impl Keep {
         }
     }
 
-    /// How an endpoint is held.
-    pub(super) fn hold(&self, endpoint: &Endpoint, condition: &Condition) -> Hold {
+    /// How an endpoint is held whose use takes from others of at most `shared_quality`.
+    pub(super) fn hold(&self, shared_quality: f32, condition: &Condition) -> Hold {
         let Condition { ahead, share_left, .. } = *condition;
         let short = self.easy && share_left < MINUTE;
-        let kept = endpoint.shared_quality >= self.strong && (ahead > self.most_ahead || short);
+        let kept = shared_quality >= self.strong && (ahead > self.most_ahead || short);
         match kept {
             true if ahead > self.last_chance => Hold::Reserved,
             true => Hold::Kept,
@@ -102,7 +102,7 @@ mod tests {
     #[track_caller]
     fn check(scope: LimitScope, quality: f32, condition: Condition, weight: f32, expect: Hold) {
         let catalog = catalog(scope, &[quality, 0.9]);
-        let hold = Keep::new(weight, &catalog).hold(&catalog.endpoints[0], &condition);
+        let hold = Keep::new(weight, &catalog).hold(catalog.endpoints[0].shared_quality, &condition);
         assert_eq!(hold, expect, "{quality}, {condition:?}, {weight}");
     }
 

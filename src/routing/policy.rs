@@ -53,6 +53,7 @@ impl Policy {
         }
     }
 
+    /// The factor of all that is said of an endpoint; 1 where nothing is.
     pub(super) fn boost(&self, endpoint: &Endpoint) -> f32 {
         self.boosts
             .iter()

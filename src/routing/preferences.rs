@@ -27,12 +27,17 @@ pub(super) struct Wishes<'a> {
 }
 
 /// Where a caller's orders put an endpoint; lower comes first, whatever the score.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     model: u32,
     /// The caller has no key of its own for it.
     without_own_key: bool,
     provider: u32,
+}
+
+impl Rank {
+    /// No order says anything of it.
+    pub(super) const LAST: Self = Self { model: u32::MAX, without_own_key: true, provider: u32::MAX };
 }
 
 impl<'a> Wishes<'a> {
@@ -61,6 +66,18 @@ impl<'a> Wishes<'a> {
             pinned: pinned.is_some(),
             needs: needs(facts),
         })
+    }
+
+    /// They say nothing of endpoints: each may answer that can, and none comes first.
+    pub(super) fn are_plain(&self) -> bool {
+        let Preferences { order, only, ignore, deny_data_collection, allowed_models, excluded_models, .. } =
+            self.preferences;
+        let lists = [order, only, ignore, allowed_models, excluded_models];
+        self.pool
+            && self.named.is_empty()
+            && !deny_data_collection
+            && lists.iter().all(|list| list.is_empty())
+            && self.own_keys.is_empty()
     }
 
     /// Holds an endpoint against the wishes: its place in the caller's orders, or why it is out.

@@ -1,7 +1,7 @@
 //! How good a choice an endpoint is for a prompt, as one number and its parts.
 
 use super::{Classification, Condition, Policy, Task};
-use crate::catalog::{Capability, CapabilitySet, Endpoint};
+use crate::catalog::{Capability, CapabilitySet, Row};
 use crate::protocol::facts::{RequestFacts, Sort};
 use serde::Serialize;
 
@@ -59,8 +59,7 @@ pub struct Score {
 }
 
 /// What is the same for every endpoint of one request.
-pub(super) struct Scale<'a> {
-    policy: &'a Policy,
+pub(super) struct Scale {
     task: Task,
     soft: CapabilitySet,
     hard: CapabilitySet,
@@ -73,15 +72,14 @@ pub(super) struct Scale<'a> {
     quality_weight: f32,
 }
 
-impl<'a> Scale<'a> {
+impl Scale {
     pub(super) fn new(
         facts: &RequestFacts,
         classification: Classification,
-        policy: &'a Policy,
+        policy: &Policy,
         output_tokens: u32,
     ) -> Self {
         Self {
-            policy,
             task: classification.task,
             soft: facts.requirements.soft,
             hard: facts.requirements.hard,
@@ -99,56 +97,61 @@ impl<'a> Scale<'a> {
         self.quality_weight
     }
 
-    pub(super) fn score(&self, endpoint: &Endpoint, condition: &Condition) -> Score {
+    /// The score of an endpoint in a condition; `boost` is the operator's factor. What is better in the condition
+    /// never makes it less, not even by rounding.
+    pub(super) fn score(&self, row: &Row, boost: f32, condition: &Condition) -> Score {
         let ttft_s = positive(condition.ttft_ms).unwrap_or(USUAL_TTFT_MS) / 1000.0;
-        let tokens_per_s =
-            positive(condition.tokens_per_s).or(endpoint.model.tokens_per_s).unwrap_or(USUAL_TOKENS_PER_S);
-        let slots = endpoint.provider.max_concurrency.map_or(USUAL_SLOTS, |slots| slots.max(1) as f32);
+        let measured = positive(condition.tokens_per_s).or(positive(row.tokens_per_s));
+        let tokens_per_s = measured.unwrap_or(USUAL_TOKENS_PER_S);
+        let slots = if row.slots > 0 { row.slots as f32 } else { USUAL_SLOTS };
         let load = 1.0 + condition.in_flight as f32 / slots;
-        let reasoning = if endpoint.model.reasoning_mandatory { self.reasoning_tokens } else { 0.0 };
+        let reasoning = if row.reasoning_mandatory { self.reasoning_tokens } else { 0.0 };
         let expected_s = load * (ttft_s + (self.output_tokens + reasoning) / tokens_per_s);
 
         let speed = HALF_WORTH_S / (HALF_WORTH_S + expected_s);
-        let quality = endpoint.model.strength(self.task);
+        let quality = row.strength(self.task);
         let blend = |weight: f32| weight * quality + (1.0 - weight) * speed;
         let worth = match self.sort {
             None | Some(Sort::Price) => blend(self.quality_weight),
-            Some(Sort::Throughput) => tokens_per_s / (tokens_per_s + 100.0) / load,
+            Some(Sort::Throughput) => throughput(tokens_per_s) / load,
             Some(Sort::Latency) => 1.0 / (1.0 + ttft_s * load),
             Some(Sort::Quality) => blend(1.0),
         };
         // What failed is tried again where it would stand if it were well: that is one request at a time.
         let known = condition.success.is_finite() && !condition.in_doubt;
         let success = if known { condition.success.clamp(0.01, 1.0) } else { 1.0 };
-        let fit = self.fit(endpoint);
-        let boost = if self.policy.boosts.is_empty() { 1.0 } else { self.policy.boost(endpoint) };
-        let room = self.room(endpoint, condition);
+        let fit = self.fit(row);
+        let room = self.room(row, condition);
         let total = worth * success * fit * room * boost;
         Score { total, quality, speed, expected_ms: expected_s * 1000.0, success, fit, room, boost }
     }
 
     /// An endpoint whose limits are nearly used up gives way, so that something is left for what only it can
     /// do.
-    fn room(&self, endpoint: &Endpoint, condition: &Condition) -> f32 {
+    fn room(&self, row: &Row, condition: &Condition) -> f32 {
         let left = condition.share_left.clamp(0.0, 1.0);
         let scarce = SCARCE * (1.0 - (left / AMPLE).min(1.0));
         let spare = MEDIA.difference(self.hard);
-        let overqualified = spare.difference(endpoint.model.capabilities) != spare;
+        let overqualified = spare.difference(row.capabilities) != spare;
         let wasted = if overqualified { OVERQUALIFIED * (1.0 - left) } else { 0.0 };
         (1.0 - scarce) * (1.0 - wasted)
     }
 
-    fn fit(&self, endpoint: &Endpoint) -> f32 {
-        let model = &endpoint.model;
-        let missing = self.soft.difference(model.capabilities).len() as f32;
-        let unasked_reasoning = self.wants_no_reasoning && model.reasoning_mandatory;
+    fn fit(&self, row: &Row) -> f32 {
+        let missing = self.soft.difference(row.capabilities).len() as f32;
+        let unasked_reasoning = self.wants_no_reasoning && row.reasoning_mandatory;
         let reasons = if unasked_reasoning { 0.85 } else { 1.0 };
-        let window = model.context_tokens.map_or(f32::MAX, |window| window as f32 - self.prompt_tokens);
-        let longest = model.max_output_tokens.map_or(f32::MAX, |longest| longest as f32);
+        let window = row.context_tokens as f32 - self.prompt_tokens;
+        let longest = row.max_output_tokens as f32;
         // An answer that is probably cut short is worth little.
         let room = (window.min(longest) / self.output_tokens.max(1.0)).clamp(0.1, 1.0);
         (1.0 - PER_MISSING * missing).max(0.3) * reasons * room
     }
+}
+
+/// Output speed as a share of what could be wished for. Written so that rounding keeps its order.
+fn throughput(tokens_per_s: f32) -> f32 {
+    1.0 / (1.0 + 100.0 / tokens_per_s)
 }
 
 fn positive(measured: f32) -> Option<f32> {

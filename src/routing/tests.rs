@@ -1,6 +1,7 @@
 use super::*;
-use crate::catalog::{Capability, CapabilitySet, Model, Provider, Requirements, Terms};
+use crate::catalog::{Capability, CapabilitySet, Catalog, Model, Provider, Requirements, Terms};
 use crate::protocol::facts::{Preferences, RequestFacts, Sort};
+use std::sync::Arc;
 
 pub(super) fn provider(slug: &str, trains_on_prompts: bool) -> Arc<Provider> {
     let base = "http://127.0.0.1:1/v1".parse().expect("a base URL");
@@ -113,6 +114,7 @@ impl World {
             },
             catalog: &catalog,
             condition: &condition,
+            pace: None,
             policy: &self.policy,
             seed: 7,
             last_chance: false,
@@ -443,6 +445,7 @@ fn planned(catalog: &Catalog, seed: u64) -> Vec<u32> {
         classification: Classification { task: Task::Qa, difficulty: 0.1, output_tokens: 250 },
         catalog,
         condition: &|_, _| Condition::default(),
+        pace: Some(&|_| Pace::default()),
         policy: &Policy::default(),
         seed,
         last_chance: false,

@@ -11,7 +11,7 @@ use super::patience::{self, Usual};
 use super::quota::{Reading, Room, Taken};
 use super::recent::Recent;
 use crate::catalog::{CapabilitySet, Endpoint, EndpointKey, LimitScope};
-use crate::routing::condition::{Availability, Cause, Condition};
+use crate::routing::condition::{Availability, Cause, Condition, Pace};
 use crate::routing::verdict::{Effect, Scope};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -121,6 +121,15 @@ impl EndpointState {
             share_left: room.share,
             ahead: room.ahead,
             most_tokens: room.most_tokens,
+        }
+    }
+
+    /// How quick it can be at best: as it usually is, whatever its last answers were like.
+    pub fn pace(&self, now_ms: u64) -> Pace {
+        let fresh = |worst: &Worst| worst.least(now_ms).filter(|(_, age)| *age < STALE_S).map(|(v, _)| v);
+        Pace {
+            ttft_ms: fresh(&self.ttft_ms).unwrap_or(0.0),
+            tokens_per_s: fresh(&self.ms_per_token).map_or(0.0, |ms| 1000.0 / ms),
         }
     }
 

@@ -74,6 +74,11 @@ impl Worst {
         Some((mean + faded(self.excess.load(Relaxed), now_ms), age_s))
     }
 
+    /// The same without the worst of late: [`get`](Self::get) is this or more.
+    pub(super) fn least(&self, now_ms: u64) -> Option<(f32, f32)> {
+        self.mean.get(now_ms)
+    }
+
     /// What it is otherwise, however long ago it was measured.
     pub(super) fn usual(&self, now_ms: u64) -> Option<f32> {
         self.mean.get(now_ms).map(|(mean, _)| mean)
