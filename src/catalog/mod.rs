@@ -52,6 +52,7 @@ pub struct Catalog {
     pub not_free: Vec<String>,
     /// The quality of the best model, 0 to 1.
     pub best_quality: f32,
+    rarities: Box<[f32]>,
     /// Listed models that are not served, and why; by provider, at most [`MAX_LEFT_OUT`].
     pub left_out: Vec<LeftOut>,
     /// How each provider's list was last read, for those that have one.
@@ -72,6 +73,14 @@ fn share_qualities(endpoints: &mut [Endpoint]) {
     }
 }
 
+fn rarities(endpoints: &[Arc<Endpoint>]) -> Box<[f32]> {
+    let share = |capability: &Capability| {
+        let lack = endpoints.iter().filter(|e| !e.model.capabilities.contains(*capability)).count();
+        lack as f32 / endpoints.len().max(1) as f32
+    };
+    Capability::ALL.iter().map(share).collect()
+}
+
 impl Catalog {
     /// Sorts the endpoints by key and drops repeated keys, keeping the first. Unknown qualities are guessed.
     pub fn new(mut endpoints: Vec<Endpoint>) -> Self {
@@ -83,7 +92,13 @@ impl Catalog {
         share_qualities(&mut endpoints);
         let best_quality = endpoints.iter().map(|e| e.model.quality).fold(0.0, f32::max);
         let endpoints: Vec<_> = endpoints.into_iter().map(Arc::new).collect();
-        Self { rows: row::rows(&endpoints), endpoints, best_quality, ..Self::default() }
+        let rarities = rarities(&endpoints);
+        Self { rows: row::rows(&endpoints), endpoints, best_quality, rarities, ..Self::default() }
+    }
+
+    /// The share of the endpoints that lack a capability, 0 to 1.
+    pub fn rarity(&self, capability: Capability) -> f32 {
+        self.rarities.get(capability as usize).copied().unwrap_or(0.0)
     }
 
     /// Notes which listed ids cost money.

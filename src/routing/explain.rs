@@ -2,7 +2,7 @@
 //!
 //! Made by the very function that plans, so that the two cannot disagree.
 
-use super::{Classification, Exclusion, Inputs, Score, decide, score::Scale};
+use super::{Classification, Exclusion, Inputs, Score, decide};
 use serde::Serialize;
 use std::fmt;
 
@@ -72,7 +72,7 @@ pub fn explain(inputs: &Inputs<'_>) -> Explanation {
     Explanation {
         requested: inputs.facts.model.clone().unwrap_or_else(|| "auto".to_owned()),
         classification: inputs.classification,
-        quality_weight: Scale::new(inputs.facts, inputs.classification, inputs.policy, 1).quality_weight(),
+        quality_weight: inputs.policy.quality_weight(inputs.classification.difficulty, inputs.facts),
         expected_output_tokens: planned.as_ref().ok().map(|plan| plan.expected_output_tokens),
         no_route: planned.err().map(|no_route| no_route.to_string()),
         endpoints,
@@ -96,7 +96,7 @@ impl fmt::Display for Explanation {
             writeln!(f, "nobody: {no_route}")?;
         }
         let width = self.endpoints.iter().map(|e| e.key.len()).max().unwrap_or(0).clamp(8, 60);
-        let scores = ["score", "quality", "speed", "ms", "success", "fit", "room"];
+        let scores = ["score", "quality", "good", "speed", "ms", "success", "fit", "room"];
         write!(f, "{:>3} {:width$}", "", "endpoint")?;
         scores.iter().try_for_each(|name| write!(f, " {name:>7}"))?;
         writeln!(f)?;
@@ -116,10 +116,10 @@ impl Considered {
         }
         write!(f, "{:width$}", self.key)?;
         if let Some(score) = self.score {
-            let Score { total, quality, speed, expected_ms, success, fit, room, .. } = score;
+            let Score { total, quality, good, speed, expected_ms, success, fit, room, .. } = score;
             write!(
                 f,
-                " {total:>7.3} {quality:>7.2} {speed:>7.2} {expected_ms:>7.0} {success:>7.2} {fit:>7.2} {room:>7.2}"
+                " {total:>7.3} {quality:>7.2} {good:>7.2} {speed:>7.2} {expected_ms:>7.0} {success:>7.2} {fit:>7.2} {room:>7.2}"
             )?;
         }
         if let Outcome::Out(exclusion) = self.outcome {

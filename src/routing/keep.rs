@@ -10,8 +10,10 @@ use crate::catalog::{Catalog, Endpoint};
 
 /// A model this close to the best at hand is worth keeping.
 const STRONG: f32 = 0.85;
-/// Requests whose need for quality is below this are easy.
-const EASY_BELOW: f32 = 0.3;
+/// Requests of which quality decides less than this are easy: a difficulty of up to an eighth.
+const EASY_BELOW: f32 = 0.2;
+/// Those of which it decides as much are hard, from a difficulty of a quarter on.
+const HARD_FROM: f32 = 0.33;
 /// From here on others are asked first: how far the day is ahead of an even pace, as a share of it.
 const PACE: f32 = -0.02;
 /// How far ahead the easiest and the hardest request may bring a strong endpoint.
@@ -48,11 +50,10 @@ pub(super) enum Hold {
 }
 
 impl Keep {
-    /// For a request whose need for quality is `weight`, 0 to 1.
+    /// For a request of which quality decides a share of `weight`, 0 to 1.
     pub(super) fn new(weight: f32, catalog: &Catalog) -> Self {
         let easy = weight < EASY_BELOW;
-        // The hardest are those from the middle on.
-        let hard = (weight * 2.0).clamp(0.0, 1.0);
+        let hard = ((weight - EASY_BELOW) / (HARD_FROM - EASY_BELOW)).clamp(0.0, 1.0);
         Self {
             easy,
             most_ahead: MOST_AHEAD[0] + (MOST_AHEAD[1] - MOST_AHEAD[0]) * hard,

@@ -18,16 +18,18 @@ mod signs;
 pub mod verdict;
 mod vocabulary;
 mod window;
+mod worth;
 
 pub use crate::catalog::Task;
 pub use classify::{Classification, classify};
-pub use condition::{Availability, Cause, Condition, Pace};
+pub use condition::{AtBest, Availability, Cause, Condition};
 pub use explain::{Considered, Explanation, Outcome, explain};
 pub use keep::is_kept;
 pub use plan::{Candidate, Exclusion, Inputs, NoRoute, RoutePlan};
-pub use policy::{Boost, Policy};
+pub use policy::{Boost, Pin, Policy};
 pub use preferences::{AUTO_MODELS, is_auto};
 pub use score::Score;
+pub use worth::pressure;
 
 use crate::catalog::{CapabilitySet, Endpoint};
 use found::Found;
@@ -55,8 +57,8 @@ fn decide(inputs: &Inputs<'_>, on: Option<On<'_>>) -> Result<RoutePlan, NoRoute>
     let judge = Judge::new(inputs, Wishes::of(facts, catalog)?);
     let order = Order::new(inputs.seed, catalog);
     let most = if facts.preferences.no_fallbacks { 1 } else { policy.max_candidates.max(1) };
-    let pace = inputs.pace.filter(|_| on.is_none());
-    let short = pace.and_then(|pace| shortlist(&judge, pace, &order, most));
+    let at_best = inputs.at_best.filter(|_| on.is_none());
+    let short = at_best.and_then(|at_best| shortlist(&judge, at_best, &order, most));
     let (groups, last_resort) = match short {
         Some(open) => ([open, Vec::new(), Vec::new(), Vec::new()], false),
         None => judge.look_at_all(on.unwrap_or(&mut |_, _| ()))?,
@@ -100,26 +102,28 @@ impl<'a> Judge<'a> {
         let usual = classification.output_tokens.saturating_mul(facts.choices.max(1));
         let expected_output_tokens = usual.min(wishes.needs.max_output_tokens.unwrap_or(u32::MAX));
         let tokens = wishes.needs.prompt_tokens.saturating_add(expected_output_tokens);
-        let scale = Scale::new(facts, classification, policy, expected_output_tokens);
-        let keep = Keep::new(scale.quality_weight(), catalog);
+        let scale = Scale::new(facts, classification, policy, catalog, expected_output_tokens);
+        let keep = Keep::new(policy.quality_weight(classification.difficulty, facts), catalog);
         Self { inputs, wishes, scale, keep, expected_output_tokens, tokens }
     }
 
     /// Neither the caller nor the operator names endpoints.
     fn says_nothing_of_endpoints(&self) -> bool {
-        self.wishes.are_plain() && self.inputs.policy.forbid.is_empty()
+        self.wishes.are_plain() && !self.inputs.policy.names_endpoints()
     }
 
     /// Whether an endpoint may and can answer, whatever its condition.
     fn admit(&self, endpoint: &Endpoint) -> Result<Rank, Exclusion> {
-        let rank = self.wishes.admit(endpoint)?;
-        self.inputs.policy.admit(endpoint)?;
+        let Inputs { policy, classification, .. } = *self.inputs;
+        let rank = self.wishes.admit(endpoint)?.pinned(policy.pin(endpoint, classification.task));
+        policy.admit(endpoint)?;
         let needs = &self.wishes.needs;
         let missing = || needs.hard.difference(endpoint.model.capabilities);
         endpoint.model.satisfies(needs).map_err(|unmet| Exclusion::unmet(unmet, missing()))?;
         Ok(rank)
     }
 
+    #[inline]
     fn score(&self, position: usize, condition: &Condition) -> Score {
         let Inputs { catalog, policy, .. } = *self.inputs;
         let boost = if policy.boosts.is_empty() { 1.0 } else { policy.boost(&catalog.endpoints[position]) };
@@ -131,7 +135,10 @@ impl<'a> Judge<'a> {
         let row = &self.inputs.catalog.rows[position];
         let condition = (self.inputs.condition)(position, self.tokens);
         let lacks = self.wishes.needs.hard.difference(row.capabilities.difference(condition.denied));
-        let hold = self.keep.hold(row.shared_quality, &condition);
+        let hold = match rank.is_pinned() {
+            true => Hold::Free,
+            false => self.keep.hold(row.shared_quality, &condition),
+        };
         let shut = Exclusion::too_large(self.tokens, condition.most_tokens)
             .or_else(|| Exclusion::denied(lacks))
             .or_else(|| Exclusion::unavailable(condition.availability))

@@ -26,18 +26,21 @@ prop_compose! {
         denied in prop::option::weighted(0.1, capabilities()),
         share_left in 0.0..=1f32,
         ahead in prop_oneof![Just(f32::NEG_INFINITY), -0.5..0.2f32],
+        pressure in prop_oneof![Just(0.0), 0.0..=1f32],
         most_tokens in prop_oneof![6 => Just(u32::MAX), 1 => 1_000..200_000u32],
     ) -> Condition {
         let denied = denied.unwrap_or_default();
         Condition {
-            availability, ttft_ms, tokens_per_s, success, in_doubt, in_flight, denied, share_left, ahead, most_tokens,
+            availability, ttft_ms, tokens_per_s, success, in_doubt, in_flight, denied, share_left, ahead, pressure,
+            most_tokens,
         }
     }
 }
 
-/// The quickest a condition can have been.
-fn pace(condition: &Condition, better: f32) -> Pace {
-    Pace { ttft_ms: condition.ttft_ms * better, tokens_per_s: condition.tokens_per_s / better }
+/// What a condition can have been at best.
+fn at_best(condition: &Condition, better: f32) -> AtBest {
+    let Condition { ttft_ms, tokens_per_s, pressure, .. } = condition;
+    AtBest { ttft_ms: ttft_ms * better, tokens_per_s: tokens_per_s / better, pressure: pressure * better }
 }
 
 fn capabilities() -> impl Strategy<Value = CapabilitySet> {
@@ -92,11 +95,15 @@ prop_compose! {
         boosts in prop::collection::vec(
             (prop::sample::select(vec!["acme/*1", "c/*", "*m2"]), 0.0..3f32), 0..2,
         ),
+        pins in prop::collection::vec(
+            (prop::sample::select(vec!["acme/m4", "b/*"]), prop::option::of(prop::sample::select(&Task::ALL[..]))), 0..2,
+        ),
         forbid in prop::option::weighted(0.2, prop::sample::select(vec!["a/*", "*m3"])),
     ) -> Policy {
         let boosts = boosts.into_iter().map(|(pattern, by)| Boost { pattern: pattern.to_owned(), by }).collect();
         let forbid = forbid.into_iter().map(str::to_owned).collect();
-        Policy { quality, reserve, max_candidates, boosts, forbid }
+        let pins = pins.into_iter().map(|(pattern, task)| Pin { pattern: pattern.to_owned(), task }).collect();
+        Policy { quality, reserve, max_candidates, boosts, forbid, pins }
     }
 }
 
@@ -140,12 +147,12 @@ proptest! {
             classification: Classification { task: Task::Qa, difficulty, output_tokens: 250 },
             catalog: &catalog,
             condition: &|position, _| at(position),
-            pace: None,
+            at_best: None,
             policy: &policy,
             seed,
             last_chance,
         };
-        let best = Inputs { pace: Some(&|position| pace(&at(position), better)), ..all };
+        let best = Inputs { at_best: Some(&|position| at_best(&at(position), better)), ..all };
         prop_assert_eq!(plan(&best), plan(&all));
     }
 
@@ -175,7 +182,7 @@ proptest! {
             classification: Classification { task: Task::Qa, difficulty, output_tokens: 250 },
             catalog: &catalog,
             condition: &condition,
-            pace: Some(&|position| pace(&conditions[position], 1.0)),
+            at_best: Some(&|position| at_best(&conditions[position], 1.0)),
             policy: &policy,
             seed,
             last_chance: false,

@@ -1,13 +1,13 @@
 //! The candidates without a look at the condition of every endpoint.
 //!
-//! What an endpoint is and how quick it can be at best bound its score from above. Those with the best bounds are
+//! What an endpoint is and what its condition is at best bound its score from above. Those with the best bounds are
 //! looked at first, until no bound of the others beats the last place. What is found is what a look at all
 //! of them finds.
 
 use super::keep::Hold;
 use super::order::{Order, Ranked};
 use super::preferences::Rank;
-use super::{Judge, Pace};
+use super::{AtBest, Judge};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
@@ -19,11 +19,11 @@ const LOOKS_A_PLACE: usize = 6;
 /// alike.
 pub(super) fn shortlist(
     judge: &Judge<'_>,
-    pace: &dyn Fn(usize) -> Pace,
+    at_best: &dyn Fn(usize) -> AtBest,
     order: &Order<'_>,
     most: usize,
 ) -> Option<Vec<Ranked>> {
-    let mut search = Search { judge, order, bounds: bounds(judge, pace), looks_left: LOOKS_A_PLACE * most };
+    let mut search = Search { judge, bounds: bounds(judge, at_best), looks_left: LOOKS_A_PLACE * most };
     let mut best: Vec<Ranked> = Vec::with_capacity(LOOKS_A_PLACE * most);
     while let Some(found) = search.next(best.get(most - 1), |_| true)? {
         let at = best.partition_point(|known| order.compare(known, &found) == Ordering::Less);
@@ -47,7 +47,6 @@ pub(super) fn shortlist(
 /// The endpoints that have not been looked at.
 struct Search<'a> {
     judge: &'a Judge<'a>,
-    order: &'a Order<'a>,
     bounds: BinaryHeap<Bound>,
     looks_left: usize,
 }
@@ -105,7 +104,7 @@ impl PartialEq for Bound {
 impl Eq for Bound {}
 
 /// Bounds of all that can answer.
-fn bounds(judge: &Judge<'_>, pace: &dyn Fn(usize) -> Pace) -> BinaryHeap<Bound> {
+fn bounds(judge: &Judge<'_>, at_best: &dyn Fn(usize) -> AtBest) -> BinaryHeap<Bound> {
     let catalog = judge.inputs.catalog;
     let plain = judge.says_nothing_of_endpoints();
     let mut bounds = Vec::with_capacity(catalog.rows.len());
@@ -120,8 +119,7 @@ fn bounds(judge: &Judge<'_>, pace: &dyn Fn(usize) -> Pace) -> BinaryHeap<Bound> 
                 Err(_) => continue,
             },
         };
-        let best = pace(position).at_best();
-        let score = judge.score(position, &best).total;
+        let score = judge.score(position, &at_best(position).condition()).total;
         bounds.push(Bound(Ranked { rank, score, position: position as u32 }));
     }
     bounds.into()
