@@ -26,8 +26,8 @@ fn main() {
         let mut classifications = Vec::new();
         for _ in 0..ROUNDS {
             for (body, facts) in bodies.iter().zip(&facts) {
-                inspections.push(timed(|| drop(black_box(inspect(body)))));
-                classifications.push(timed(|| drop(black_box(classify(body, &facts.features)))));
+                inspections.push(timed(|| _ = black_box(inspect(body))));
+                classifications.push(timed(|| _ = black_box(classify(body, &facts.features))));
             }
         }
         println!("{length:>9}  {:>22}  {:>22}", percentiles(inspections), percentiles(classifications));

@@ -126,7 +126,8 @@
 //! | what counts as free | `src/catalog/free.rs` |
 //! | what a request is found to need | `src/protocol/inspect/` |
 //! | task, difficulty, expected length | `src/classifier/`; `src/training/fit.rs` for what is learned, and `freeway train` |
-//! | scores, order | `src/routing/{score,mod}.rs` |
+//! | what quality, time and scarcity are worth | `src/routing/worth.rs`; `src/routing/score.rs` puts them together |
+//! | who is looked at, and in which order they are asked | `src/routing/{mod,shortlist,found,order}.rs` |
 //! | what a status or an error text means | `src/routing/verdict.rs` and `verdict/words.rs` |
 //! | what is left of a limit | `src/upstream/quota/` |
 //! | for whom strong models are kept | `src/routing/keep.rs` |

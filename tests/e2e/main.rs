@@ -42,6 +42,7 @@ mod own_keys;
 mod pace;
 mod paying;
 mod pool;
+mod quality;
 mod queue;
 mod restart;
 mod routing;
