@@ -122,6 +122,7 @@
 //! | what the operator changes of a provider | `src/config/providers.rs` |
 //! | a model that is listed but not served | `src/upstream/gone.rs` |
 //! | what counts as free | `src/catalog/free.rs` |
+//! | what models are good at | `conf/models.toml`, read by `src/catalog/strengths.rs` |
 //! | what a request is found to need | `src/protocol/inspect/` |
 //! | task, difficulty, scores, order | `src/routing/{classify,score,mod}.rs` |
 //! | what a status or an error text means | `src/routing/verdict.rs` and `verdict/words.rs` |
