@@ -123,6 +123,7 @@
 //! | a model that is listed but not served | `src/upstream/gone.rs` |
 //! | what counts as free | `src/catalog/free.rs` |
 //! | what models are good at | `conf/models.toml`, read by `src/catalog/strengths.rs` |
+//! | what an endpoint turns out to do badly | `src/upstream/fitness.rs` |
 //! | what a request is found to need | `src/protocol/inspect/` |
 //! | task, difficulty, scores, order | `src/routing/{classify,score,mod}.rs` |
 //! | what a status or an error text means | `src/routing/verdict.rs` and `verdict/words.rs` |
