@@ -105,6 +105,8 @@ pub struct Preferences {
     pub deny_data_collection: bool,
     /// `provider.sort` (or its `by`).
     pub sort: Option<Sort>,
+    /// `x-freeway-quality`, which comes beside the body: quality (1) against speed (0) for this request.
+    pub quality: Option<f32>,
     /// Patterns of the `auto-router` plugin a model id must match; empty for all.
     pub allowed_models: Vec<String>,
     /// Patterns of the `auto-router` plugin that exclude; they win over allows.

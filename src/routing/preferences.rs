@@ -26,13 +26,30 @@ pub(super) struct Wishes<'a> {
     pub(super) needs: Requirements,
 }
 
-/// Where a caller's orders put an endpoint; lower comes first, whatever the score.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+/// Where a caller's orders, and after them the operator's, put an endpoint; lower comes first, whatever the score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     model: u32,
     /// The caller has no key of its own for it.
     without_own_key: bool,
     provider: u32,
+    /// Its place among the operator's pins.
+    pin: u32,
+}
+
+impl Rank {
+    /// No order says anything of it.
+    pub(super) const LAST: Self =
+        Self { model: u32::MAX, without_own_key: true, provider: u32::MAX, pin: u32::MAX };
+
+    /// The same at a place among the operator's pins.
+    pub(super) fn pinned(self, pin: u32) -> Self {
+        Self { pin, ..self }
+    }
+
+    pub(super) fn is_pinned(self) -> bool {
+        self.pin != u32::MAX
+    }
 }
 
 impl<'a> Wishes<'a> {
@@ -63,6 +80,19 @@ impl<'a> Wishes<'a> {
         })
     }
 
+    /// They say nothing of endpoints: each may answer that can, and none comes first.
+    pub(super) fn are_plain(&self) -> bool {
+        let Preferences {
+            order, only, ignore, deny_data_collection, allowed_models, excluded_models, ..
+        } = self.preferences;
+        let lists = [order, only, ignore, allowed_models, excluded_models];
+        self.pool
+            && self.named.is_empty()
+            && !deny_data_collection
+            && lists.iter().all(|list| list.is_empty())
+            && self.own_keys.is_empty()
+    }
+
     /// Holds an endpoint against the wishes: its place in the caller's orders, or why it is out.
     pub(super) fn admit(&self, endpoint: &Endpoint) -> Result<Rank, Exclusion> {
         let named = self.named.iter().position(|model| endpoint.is_named(model));
@@ -86,7 +116,7 @@ impl<'a> Wishes<'a> {
         }
         let place = |position: Option<usize>| position.map_or(u32::MAX, |position| position as u32);
         let without_own_key = self.own_keys.of(&endpoint.provider).is_none();
-        Ok(Rank { model: place(named), without_own_key, provider: place(in_order) })
+        Ok(Rank { model: place(named), without_own_key, provider: place(in_order), ..Rank::LAST })
     }
 
     /// The `auto-router` plugin's patterns; what is excluded stays out whatever else allows it.

@@ -43,6 +43,7 @@ mod own_keys;
 mod pace;
 mod paying;
 mod pool;
+mod quality;
 mod queue;
 mod restart;
 mod routing;
