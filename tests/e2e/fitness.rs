@@ -56,3 +56,19 @@ async fn who_spoils_the_tool_calls_of_one_task_loses_that_task_and_no_other() {
     assert_eq!((texts, asked_for(&better, TEXT)), (8, 12), "and all of the others");
     assert_eq!(asked_for(&other, PROGRAM), 12);
 }
+
+#[tokio::test]
+async fn the_operator_favours_some_and_forbids_others() {
+    let asked = async |config: &str| {
+        let first = Provider::start("first", [Script::asked(Script::as_asked)]).await;
+        let second = Provider::start("second", [Script::asked(Script::as_asked)]).await;
+        let setup = Setup::new().config(config).provider(&first).provider(&second);
+        let router = setup.start().await;
+        let answer = Client::connect(router.addr).await.chat(&ask(TEXT)).await;
+        assert_eq!(answer.status, 200);
+        [first.requests().len(), second.requests().len()]
+    };
+    assert_eq!(asked("").await, [1, 0]);
+    assert_eq!(asked("[routing]\nboost = [{ pattern = \"second/*\", by = 1000.0 }]").await, [0, 1]);
+    assert_eq!(asked("[routing]\nforbid = [\"first/*\"]").await, [0, 1]);
+}
