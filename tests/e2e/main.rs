@@ -29,6 +29,7 @@ mod cooldown;
 mod errors;
 mod exhausted;
 mod failover;
+mod fitness;
 mod forwarding;
 mod generation;
 mod idempotency;
