@@ -13,7 +13,7 @@ mod window;
 
 pub use form::Form;
 pub(crate) use marks::{DENSE, Marks};
-pub use reasons::{Reason, reasons};
+pub use reasons::{Reason, Reasons, reasons};
 pub(crate) use scan::{Feature, ROWS};
 pub use weights::BadWeights;
 pub(crate) use weights::{Head, Header, Mixture, VERSION, WIDTH, Weights};

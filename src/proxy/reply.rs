@@ -9,6 +9,7 @@ use super::limit::Quota;
 use super::wrapper;
 use crate::access_log::Ended;
 use crate::catalog::Endpoint;
+use crate::classifier::Classification;
 use crate::money::MicroCredits;
 use crate::protocol::Dialect;
 use crate::protocol::errors::{ApiError, ErrorKind, PreviousError};
@@ -63,6 +64,9 @@ pub(super) fn success_head(
             set(&mut head, "x-freeway-byok", "true");
         }
         set(&mut head, "x-freeway-attempts", &attempts.to_string());
+        let Classification { task, difficulty, .. } = job.choice.plan.classification;
+        set(&mut head, "x-freeway-task", task.name());
+        set(&mut head, "x-freeway-difficulty", &format!("{difficulty:.2}"));
     }
     if let Some(waited) = job.queued {
         set(&mut head, "x-freeway-queue-ms", &waited.as_millis().to_string());
@@ -318,6 +322,7 @@ pub(super) fn metadata(job: &Job, tried: &[Tried], answered: Option<&Attempt>) -
     if let Some(e) = selected {
         attempts.push(json!({ "provider": e.provider.name, "model": e.model.id, "status": 200 }));
     }
+    let Classification { task, difficulty, .. } = job.choice.plan.classification;
     let by = selected.map_or("none", |e| e.provider.name.as_str());
     let value = json!({
         "requested": job.facts.model.as_deref().unwrap_or("auto"),
@@ -329,8 +334,8 @@ pub(super) fn metadata(job: &Job, tried: &[Tried], answered: Option<&Attempt>) -
         "endpoints": { "total": endpoints.len(), "available": available },
         "attempts": attempts,
         "pipeline": [{ "type": "router", "name": "freeway",
-                       "data": { "task_type": job.choice.plan.classification.task.name(),
-                                 "difficulty": job.choice.plan.classification.difficulty } }],
+                       "data": { "task_type": task.name(), "difficulty": difficulty,
+                                 "expected_output_tokens": job.choice.plan.expected_output_tokens } }],
     });
     RawValue::from_string(value.to_string()).expect("a JSON value prints as JSON")
 }

@@ -23,6 +23,7 @@ mod canary;
 mod capped;
 mod catalog;
 mod cli_accounts;
+mod cli_classifier;
 mod clients;
 mod compressed;
 mod cooldown;
