@@ -30,6 +30,7 @@ const BESIDE: &[(&str, &str, &str)] = &[
     ("classifier", "protocol::facts", "prompts are read where inspection found them"),
     ("training", "classifier", "it makes the classifier's weights"),
     ("training", "catalog", "tasks are labels"),
+    ("training", "protocol::facts", "prompts are classified where inspection found them"),
     ("training", "protocol::inspect", "prompts are read on the way that requests take"),
     ("routing", "classifier", "plans depend on what a prompt asks for"),
     ("routing", "catalog", "plans choose among endpoints"),

@@ -44,7 +44,12 @@ pub struct Classification {
 
 /// Classifies a request by the last things its user said, and by what stands around them.
 pub fn classify(body: &[u8], features: &PromptFeatures) -> Classification {
-    judge(&BUILT_IN, body, features).classification(features)
+    classify_with(&BUILT_IN, body, features)
+}
+
+/// The same with other weights.
+pub(crate) fn classify_with(weights: &Weights<'_>, body: &[u8], features: &PromptFeatures) -> Classification {
+    judge(weights, body, features).classification(features)
 }
 
 /// The probability that a weaker model fails at the text alone where a stronger one succeeds, chance included:

@@ -3,7 +3,10 @@
 use super::ridge::{self, Example, Linear};
 use super::rows::{Row, Seen};
 use crate::catalog::Task;
-use crate::classifier::{Form, Head, Header, Mixture, ROWS, VERSION, WIDTH, Weights};
+use crate::classifier::{
+    BadWeights, Classification, Form, Head, Header, Mixture, ROWS, VERSION, WIDTH, Weights, classify_with,
+};
+use crate::protocol::facts::PromptFeatures;
 use std::collections::HashMap;
 
 /// Weights, and what is needed to judge them.
@@ -57,6 +60,16 @@ pub fn train(rows: Vec<Row>) -> Trained {
     let heads = fit_heads(&data, |_| true);
     let (header, table) = rounded(header, &heads);
     Trained { weights: Weights::write(&header, &table), data, unseen, header }
+}
+
+impl Trained {
+    /// What a router with these weights makes of a prompt.
+    ///
+    /// # Errors
+    /// [`BadWeights`]: they are those of another version, which cannot happen to weights trained just now.
+    pub fn classify(&self, body: &[u8], features: &PromptFeatures) -> Result<Classification, BadWeights> {
+        Ok(classify_with(&Weights::parse(&self.weights)?, body, features))
+    }
 }
 
 impl Data {
