@@ -59,6 +59,7 @@ fn explain(config: &Config, body: &[u8], fetch: bool) -> Result<Explanation, Box
         policy: &config.policy,
         seed: config.seed,
         last_chance: false,
+        remembered: None,
     };
     Ok(routing::explain(&inputs))
 }

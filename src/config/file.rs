@@ -100,11 +100,19 @@ struct Routing {
     reserve: Option<bool>,
     seed: u64,
     own_keys: bool,
+    session_idle_s: u64,
 }
 
 impl Default for Routing {
     fn default() -> Self {
-        Self { max_attempts: 4, quality_vs_speed: 0.5, reserve: None, seed: 0, own_keys: false }
+        Self {
+            max_attempts: 4,
+            quality_vs_speed: 0.5,
+            reserve: None,
+            seed: 0,
+            own_keys: false,
+            session_idle_s: 600,
+        }
     }
 }
 
@@ -201,6 +209,7 @@ impl File {
             own_keys: self.routing.own_keys,
             policy: Policy { quality: self.routing.quality_vs_speed, reserve, ..Policy::default() },
             seed: self.routing.seed,
+            session_idle: Duration::from_secs(self.routing.session_idle_s),
             refresh: Duration::from_secs(self.catalog.refresh_s.max(1)),
             providers,
             simulated,

@@ -26,6 +26,7 @@ mod own_keys;
 mod peers;
 mod prepare;
 mod reply;
+mod sessions;
 mod settle;
 mod traffic;
 mod turns;

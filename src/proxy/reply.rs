@@ -14,6 +14,7 @@ use crate::protocol::Dialect;
 use crate::protocol::errors::{ApiError, ErrorKind, PreviousError};
 use crate::protocol::normalize::{Identity, Reply};
 use crate::routing::verdict::Refusal;
+use crate::routing::{Moved, Stick};
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
 use pingora::proxy::{FailToProxy, Session};
@@ -63,6 +64,9 @@ pub(super) fn success_head(
             set(&mut head, "x-freeway-byok", "true");
         }
         set(&mut head, "x-freeway-attempts", &attempts.to_string());
+        if let Some(session) = session(job, endpoint, attempts > 1) {
+            set(&mut head, "x-freeway-session", session.name());
+        }
     }
     if let Some(waited) = job.queued {
         set(&mut head, "x-freeway-queue-ms", &waited.as_millis().to_string());
@@ -83,6 +87,19 @@ pub(super) fn success_head(
         None => {}
     }
     Box::new(head)
+}
+
+/// Whether the conversation stayed with its model. The one it should stay with may have failed since then, or
+/// have given its last place to another request.
+fn session(job: &Job, answered: &Endpoint, failed: bool) -> Option<Stick> {
+    let plan = &job.choice.plan;
+    let first = plan.candidates.first().map(|c| &job.snapshot.catalog.endpoints[c.endpoint as usize]);
+    let elsewhere = first.is_some_and(|first| first.model.id != answered.model.id);
+    match plan.session? {
+        Stick::Kept if elsewhere && failed => Some(Stick::Moved(Moved::Health)),
+        Stick::Kept if elsewhere => Some(Stick::Moved(Moved::Quota)),
+        stick => Some(stick),
+    }
 }
 
 /// What an answer is, streamed or whole.
@@ -318,6 +335,7 @@ pub(super) fn metadata(job: &Job, tried: &[Tried], answered: Option<&Attempt>) -
     if let Some(e) = selected {
         attempts.push(json!({ "provider": e.provider.name, "model": e.model.id, "status": 200 }));
     }
+    let stick = selected.and_then(|endpoint| session(job, endpoint, !tried.is_empty()));
     let by = selected.map_or("none", |e| e.provider.name.as_str());
     let value = json!({
         "requested": job.facts.model.as_deref().unwrap_or("auto"),
@@ -330,7 +348,8 @@ pub(super) fn metadata(job: &Job, tried: &[Tried], answered: Option<&Attempt>) -
         "attempts": attempts,
         "pipeline": [{ "type": "router", "name": "freeway",
                        "data": { "task_type": job.choice.plan.classification.task.name(),
-                                 "difficulty": job.choice.plan.classification.difficulty } }],
+                                 "difficulty": job.choice.plan.classification.difficulty,
+                                 "session": stick.map(Stick::name) } }],
     });
     RawValue::from_string(value.to_string()).expect("a JSON value prints as JSON")
 }

@@ -12,6 +12,7 @@ mod policy;
 mod preferences;
 mod score;
 mod signs;
+mod stick;
 pub mod verdict;
 mod vocabulary;
 mod window;
@@ -25,6 +26,7 @@ pub use plan::{Candidate, Exclusion, Inputs, NoRoute, RoutePlan};
 pub use policy::{Boost, Policy};
 pub use preferences::{AUTO_MODELS, is_auto};
 pub use score::Score;
+pub use stick::{Moved, Remembered, Stick};
 
 use crate::catalog::{Catalog, Endpoint};
 use keep::{Hold, Keep};
@@ -33,6 +35,7 @@ use preferences::{Rank, Wishes};
 use score::Scale;
 use std::cmp::Ordering;
 use std::sync::Arc;
+use stick::Held;
 
 /// Chooses whom to ask, in order.
 ///
@@ -56,16 +59,19 @@ fn decide(
 
     let mut found = Found { open: Vec::with_capacity(catalog.endpoints.len()), ..Found::default() };
     let mut tally = Tally::default();
+    let mut held = Held::new(inputs.remembered);
     for (position, endpoint) in catalog.endpoints.iter().enumerate() {
         let rank = match admit(endpoint, &wishes, policy) {
             Ok(rank) => rank,
             Err(exclusion) => {
                 tally.add(exclusion, wishes.needs.hard.difference(endpoint.model.capabilities));
+                held.hear(position, exclusion);
                 on(position, Err(exclusion));
                 continue;
             }
         };
         let condition = (inputs.condition)(position, tokens);
+        let rank = wishes.measured(rank, endpoint, &condition);
         let able = endpoint.model.capabilities.difference(condition.denied);
         let lacks = wishes.needs.hard.difference(able);
         let hold = keep.hold(endpoint, &condition);
@@ -80,6 +86,7 @@ fn decide(
             None => on(position, Ok(&score)),
             Some(exclusion) => {
                 tally.add(exclusion, lacks);
+                held.hear(position, exclusion);
                 on(position, Err(exclusion));
             }
         }
@@ -88,9 +95,14 @@ fn decide(
     let Some((groups, last_resort)) = found.groups(policy.reserve, inputs.last_chance) else {
         return Err(tally.no_route());
     };
-    let candidates = order(groups, most, inputs.seed, catalog);
+    let settled = held.settle(&groups, catalog);
+    let mut candidates = order(groups, most, inputs.seed, catalog);
+    if let Some((_, Some(stays))) = settled {
+        stick::put_first(&mut candidates, stays);
+    }
+    let session = settled.map(|(stick, _)| stick);
     let pinned = wishes.pinned;
-    Ok(RoutePlan { candidates, classification, expected_output_tokens, tokens, pinned, last_resort })
+    Ok(RoutePlan { candidates, classification, expected_output_tokens, tokens, pinned, last_resort, session })
 }
 
 /// Those that could answer, by what speaks against it.

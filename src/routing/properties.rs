@@ -53,6 +53,14 @@ prop_compose! {
     }
 }
 
+fn remembered() -> impl Strategy<Value = Remembered> {
+    prop_oneof![
+        1 => Just(Remembered::Nothing),
+        1 => Just(Remembered::Gone),
+        6 => (0..40u32).prop_map(Remembered::At),
+    ]
+}
+
 prop_compose! {
     fn preferences()(
         models in prop::collection::vec((0..14usize).prop_map(|i| format!("acme/m{i}")), 0..3),
@@ -83,6 +91,7 @@ proptest! {
         difficulty in 0.0..=1f32,
         max_candidates in 0..10usize,
         seed in any::<u64>(),
+        remembered in prop::option::of(remembered()),
     ) {
         let (endpoints, conditions): (Vec<_>, Vec<_>) = endpoints.into_iter().unzip();
         let catalog = Catalog::new(endpoints);
@@ -99,6 +108,7 @@ proptest! {
             policy: &policy,
             seed,
             last_chance: false,
+            remembered,
         };
         let planned = plan(&inputs);
         prop_assert_eq!(&planned, &plan(&inputs), "the same inputs give the same plan");
@@ -124,7 +134,7 @@ proptest! {
             prop_assert_eq!(endpoint.model.satisfies(&needs), Ok(()));
             let open = condition(candidate as usize, 0).availability == Availability::Open;
             prop_assert!(open != plan.last_resort, "those that failed lately are asked only as a last resort");
-            prop_assert!(!facts.preferences.deny_data_collection || !endpoint.provider.trains_on_prompts());
+            prop_assert!(!facts.preferences.deny_data_collection || !endpoint.provider.may_train_on_prompts());
         }
     }
 }
