@@ -122,7 +122,8 @@ fn speed_may_be_wished_for_by_number_or_percentile() {
 
 #[test]
 fn quantizations_are_read_whatever_their_case() {
-    let quantizations = |json: &str| with(&format!(r#""provider":{{"quantizations":{json}}}"#)).preferences.quantizations;
+    let quantizations =
+        |json: &str| with(&format!(r#""provider":{{"quantizations":{json}}}"#)).preferences.quantizations;
     assert_eq!(quantizations(r#"["FP8","bf16"]"#), ["fp8", "bf16"]);
     assert!(quantizations("null").is_empty());
     refuse_field(r#""provider":{"quantizations":"fp8"}"#, "provider.quantizations");
@@ -170,7 +171,8 @@ fn a_pin_is_the_model_that_the_last_answer_names() {
 fn a_conversation_is_known_by_its_first_messages() {
     let body = br#"{"messages":[{"role":"user","content":"hi"},{"content": [{"type":"text","text":"be brief"}],"role":"system"},{"role":"user","content":"more"}]}"#;
     let facts = inspect(body).expect("a request");
-    let opening = facts.opening.map(|span| String::from_utf8_lossy(span.expect("there").of(body)).into_owned());
+    let opening =
+        facts.opening.map(|span| String::from_utf8_lossy(span.expect("there").of(body)).into_owned());
     assert_eq!(opening, [r#"[{"type":"text","text":"be brief"}]"#, r#""hi""#]);
 }
 
