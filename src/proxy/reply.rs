@@ -91,7 +91,7 @@ pub(super) fn success_head(
 
 /// Whether the conversation stayed with its model. The one it should stay with may have failed since then, or
 /// have given its last place to another request.
-fn session(job: &Job, answered: &Endpoint, failed: bool) -> Option<Stick> {
+pub(super) fn session(job: &Job, answered: &Endpoint, failed: bool) -> Option<Stick> {
     let plan = &job.choice.plan;
     let first = plan.candidates.first().map(|c| &job.snapshot.catalog.endpoints[c.endpoint as usize]);
     let elsewhere = first.is_some_and(|first| first.model.id != answered.model.id);

@@ -220,6 +220,9 @@ impl Settlement {
 
     /// The conversation is with this endpoint now.
     fn hold_session(&self, job: &Job, attempt: &Attempt, now: Instant) {
+        if let Some(stick) = reply::session(job, &attempt.endpoint, self.line.attempts > 1) {
+            self.gateway.metrics.session_turns.with_label_values(&[stick.outcome()]).inc();
+        }
         if let Some(session) = job.facts.session {
             let now_ms = self.gateway.clock.ms_at(now);
             self.gateway.sessions.remember(session.key, attempt.endpoint.id(), now_ms);

@@ -55,6 +55,15 @@ pub enum Moved {
 }
 
 impl Stick {
+    /// Without the reason, as a metric label.
+    pub const fn outcome(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Kept => "kept",
+            Self::Moved(_) => "moved",
+        }
+    }
+
     /// As it is told to clients.
     pub const fn name(self) -> &'static str {
         match self {

@@ -239,7 +239,7 @@ async fn a_sort_re_ranks_in_either_spelling() {
 #[tokio::test]
 async fn the_shortest_wait_for_a_first_token_can_be_asked_for() {
     // What is measured is how long it takes: a slow one has to be slow.
-    let rest = Step::Rest(Duration::from_millis(300));
+    let rest = Step::Rest(Duration::from_millis(900));
     let slow = Script::stream().step(rest).text("slow").finish("stop").done();
     let slow = Provider::start("slow", [slow]).await;
     let quick = Provider::start("quick", [Script::stream().text("quick").finish("stop").done()]).await;
@@ -253,8 +253,8 @@ async fn the_shortest_wait_for_a_first_token_can_be_asked_for() {
     assert_eq!(text(json!({"only": ["quick"]})).await, "quick");
     assert_eq!(text(json!({"sort": "latency"})).await, "quick");
     assert_eq!(text(json!({"sort": "exacto"})).await, "slow");
-    assert_eq!(text(json!({"sort": "exacto", "preferred_max_latency": 0.2})).await, "quick");
-    assert_eq!(text(json!({"sort": "exacto", "preferred_max_latency": {"p90": 0.2}})).await, "quick");
+    assert_eq!(text(json!({"sort": "exacto", "preferred_max_latency": 0.6})).await, "quick");
+    assert_eq!(text(json!({"sort": "exacto", "preferred_max_latency": {"p90": 0.6}})).await, "quick");
     assert_eq!(text(json!({"sort": "exacto", "preferred_max_latency": 60})).await, "slow");
     assert_eq!(
         text(json!({"preferred_max_latency": 0.000001, "only": ["slow"]})).await,

@@ -130,6 +130,11 @@ async fn it_moves_when_its_model_fails_and_stays_where_it_went() {
     turn(client, to_alpha(session("s"))).await;
     assert_eq!(turn(client, request(session("s"))).await, expect("beta", "moved; reason=health"));
     assert_eq!(turn(client, request(session("s"))).await, expect("beta", "kept"));
+    let metrics = world.router.metrics().await;
+    for outcome in ["new", "kept", "moved"] {
+        let line = format!("freeway_session_turns_total{{outcome=\"{outcome}\"}} 1");
+        assert!(metrics.contains(&line), "{line}");
+    }
 }
 
 #[tokio::test]
