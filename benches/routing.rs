@@ -6,9 +6,10 @@ use freeway::catalog::{
     Capability, Catalog, Endpoint, Limit, LimitScope, Model, Period, Provider, Quotas, Secret, Terms,
 };
 use freeway::protocol::facts::{PromptFeatures, RequestFacts, Role, Span, Text};
-use freeway::routing::{Classification, Condition, Inputs, Policy, Task, classify, plan};
+use freeway::routing::verdict::{Effect, Scope};
+use freeway::routing::{Cause, Classification, Condition, Inputs, Policy, Task, classify, plan};
 use freeway::snapshot::{Ask, Snapshot};
-use freeway::upstream::{Outcome, Pool};
+use freeway::upstream::{Outcome, Pool, Reading};
 use std::hint::black_box;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
@@ -57,6 +58,7 @@ fn plans(c: &mut Criterion) {
                     classification: Classification { task: Task::Qa, difficulty: 0.4, output_tokens: 250 },
                     catalog: &catalog,
                     condition: &condition,
+                    at_best: None,
                     policy: &policy,
                     seed,
                     last_chance: false,
@@ -147,6 +149,43 @@ fn asked() -> RequestFacts {
     facts
 }
 
+/// How an endpoint of a pool that is not at its best fares.
+#[derive(Clone, Copy, PartialEq)]
+enum Fares {
+    Well,
+    /// It failed lately.
+    Rests,
+    /// Nine tenths of its own day are used by noon.
+    Ahead,
+}
+
+/// The same, where endpoints fare like these by turns.
+fn faring(by_turns: &[Fares]) -> Snapshot {
+    let snapshot = limited();
+    let failed = || {
+        let effect = Effect::Fail { scope: Scope::Model, cause: Cause::Timeout };
+        Outcome::Failed { effect, took_ms: 10 }
+    };
+    for (i, state) in snapshot.states.iter().enumerate() {
+        match by_turns[i % by_turns.len()] {
+            Fares::Well => {}
+            Fares::Rests => {
+                let guard = state.begin(1_000, NOW + 9_000);
+                guard.into_iter().for_each(|guard| guard.observe(failed(), NOW + 9_000));
+            }
+            Fares::Ahead => {
+                let readings: Vec<_> = state.readings(NOW).collect();
+                let is_own = |r: &Reading| r.scope == LimitScope::Model && r.per == Period::Day;
+                for (key, mut reading) in readings.into_iter().filter(|(_, r)| is_own(r)) {
+                    reading.used = reading.limit.unwrap_or(0) / 10 * 9;
+                    state.restore(key, &reading, NOW);
+                }
+            }
+        }
+    }
+    snapshot
+}
+
 fn choices(c: &mut Criterion) {
     let (snapshot, facts) = (limited(), asked());
     let mut seed = 0;
@@ -157,8 +196,11 @@ fn choices(c: &mut Criterion) {
         });
     });
     for threads in [1, 16] {
-        percentiles(&snapshot, &facts, threads);
+        percentiles("all open", &snapshot, &facts, threads);
     }
+    use Fares::{Ahead, Rests, Well};
+    percentiles("a third at rest, a third ahead", &faring(&[Rests, Ahead, Well]), &facts, 16);
+    percentiles("none open, all ahead", &faring(&[Ahead]), &facts, 16);
 }
 
 /// Decisions measured one by one.
@@ -167,7 +209,7 @@ const DECISIONS: u64 = 200_000;
 /// Prints how long single decisions take from so many threads at once, by the clock on the wall: with more
 /// threads than processors that includes being put aside for others, so the time each thread was at work
 /// is printed beside it, as the mean it amounts to.
-fn percentiles(snapshot: &Snapshot, facts: &RequestFacts, threads: u64) {
+fn percentiles(pool: &str, snapshot: &Snapshot, facts: &RequestFacts, threads: u64) {
     let start = Barrier::new(threads as usize);
     let each = DECISIONS / threads;
     let work = |thread: u64| {
@@ -190,7 +232,7 @@ fn percentiles(snapshot: &Snapshot, facts: &RequestFacts, threads: u64) {
     times.sort_unstable();
     let at = |share: f64| times[(times.len() as f64 * share) as usize].as_secs_f64() * 1e6;
     println!(
-        "choose/300 from {threads} threads: p50 {:.1} µs, p99 {:.1} µs, p99.9 {:.1} µs; \
+        "choose/300, {pool}, from {threads} threads: p50 {:.1} µs, p99 {:.1} µs, p99.9 {:.1} µs; \
          {work_us:.1} µs of a processor each",
         at(0.5),
         at(0.99),

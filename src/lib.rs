@@ -124,7 +124,9 @@
 //! | a model that is listed but not served | `src/upstream/gone.rs` |
 //! | what counts as free | `src/catalog/free.rs` |
 //! | what a request is found to need | `src/protocol/inspect/` |
-//! | task, difficulty, scores, order | `src/routing/{classify,score,mod}.rs` |
+//! | task and difficulty | `src/routing/classify.rs` |
+//! | what quality, time and scarcity are worth | `src/routing/worth.rs`; `src/routing/score.rs` puts them together |
+//! | who is looked at, and in which order they are asked | `src/routing/{mod,shortlist,found,order}.rs` |
 //! | what a status or an error text means | `src/routing/verdict.rs` and `verdict/words.rs` |
 //! | what is left of a limit | `src/upstream/quota/` |
 //! | for whom strong models are kept | `src/routing/keep.rs` |

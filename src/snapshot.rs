@@ -54,11 +54,16 @@ impl Snapshot {
             Some(_) => self.states[position].borrowed_condition(now_ms),
             None => self.condition(position, tokens, now_ms),
         };
+        let at_best = |position: usize| match self.own_key(own_keys, position) {
+            Some(_) => self.states[position].borrowed_at_best(now_ms),
+            None => self.states[position].at_best(now_ms),
+        };
         let inputs = Inputs {
             facts: ask.facts,
             classification: ask.classification,
             catalog: &self.catalog,
             condition: &condition,
+            at_best: Some(&at_best),
             policy: ask.policy,
             seed: ask.seed,
             last_chance: ask.last_chance,
@@ -77,6 +82,9 @@ impl Snapshot {
 
     /// The caller's own key for the endpoint at a position.
     fn own_key<'a>(&self, own_keys: &'a OwnKeys, position: usize) -> Option<&'a Secret> {
+        if own_keys.is_empty() {
+            return None;
+        }
         own_keys.of(&self.catalog.endpoints[position].provider)
     }
 }

@@ -13,6 +13,7 @@ mod pattern;
 mod profile;
 mod quality;
 mod quantization;
+mod row;
 mod source;
 mod task;
 mod terms;
@@ -33,6 +34,7 @@ pub use profile::{
     BUILT_IN, BadProfile, FreeWhen, ListProfile, ListRules, ModelDefaults, ModelRule, ProviderFile,
     ProviderProfile, QuotaDialect, QuotaProfile,
 };
+pub use row::Row;
 pub use source::{LeftOut, ListState, MAX_LEFT_OUT};
 pub use task::Task;
 pub use terms::Terms;
@@ -45,10 +47,13 @@ use std::sync::Arc;
 pub struct Catalog {
     /// The endpoints, sorted by key, each key once.
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// The same in brief, at the same positions.
+    pub rows: Box<[Row]>,
     /// Ids that providers list but charge for, sorted. Never called; asking for one is told so.
     pub not_free: Vec<String>,
     /// The quality of the best model, 0 to 1.
     pub best_quality: f32,
+    rarities: Box<[f32]>,
     /// Listed models that are not served, and why; by provider, at most [`MAX_LEFT_OUT`].
     pub left_out: Vec<LeftOut>,
     /// How each provider's list was last read, for those that have one.
@@ -69,6 +74,14 @@ fn share_qualities(endpoints: &mut [Endpoint]) {
     }
 }
 
+fn rarities(endpoints: &[Arc<Endpoint>]) -> Box<[f32]> {
+    let share = |capability: &Capability| {
+        let lack = endpoints.iter().filter(|e| !e.model.capabilities.contains(*capability)).count();
+        lack as f32 / endpoints.len().max(1) as f32
+    };
+    Capability::ALL.iter().map(share).collect()
+}
+
 impl Catalog {
     /// Sorts the endpoints by key and drops repeated keys, keeping the first. Unknown qualities are guessed.
     pub fn new(mut endpoints: Vec<Endpoint>) -> Self {
@@ -79,8 +92,14 @@ impl Catalog {
         }
         share_qualities(&mut endpoints);
         let best_quality = endpoints.iter().map(|e| e.model.quality).fold(0.0, f32::max);
-        let endpoints = endpoints.into_iter().map(Arc::new).collect();
-        Self { endpoints, best_quality, ..Self::default() }
+        let endpoints: Vec<_> = endpoints.into_iter().map(Arc::new).collect();
+        let rarities = rarities(&endpoints);
+        Self { rows: row::rows(&endpoints), endpoints, best_quality, rarities, ..Self::default() }
+    }
+
+    /// The share of the endpoints that lack a capability, 0 to 1.
+    pub fn rarity(&self, capability: Capability) -> f32 {
+        self.rarities.get(capability as usize).copied().unwrap_or(0.0)
     }
 
     /// Notes which listed ids cost money.

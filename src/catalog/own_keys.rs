@@ -7,6 +7,11 @@ use super::{Provider, Secret};
 pub struct OwnKeys(Vec<(String, Secret)>);
 
 impl OwnKeys {
+    /// Whether it brings none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds one; `false`, and nothing is added, if there is one for that provider already.
     pub fn add(&mut self, slug: &str, key: Secret) -> bool {
         let fresh = self.0.iter().all(|(known, _)| known != slug);

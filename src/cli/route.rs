@@ -56,6 +56,7 @@ fn explain(config: &Config, body: &[u8], fetch: bool) -> Result<Explanation, Box
         classification: routing::classify(body, &facts.features),
         catalog: &catalog,
         condition: &|_, _| Condition::default(),
+        at_best: None,
         policy: &config.policy,
         seed: config.seed,
         last_chance: false,

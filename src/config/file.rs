@@ -4,7 +4,7 @@ use super::accounts::{self, AccountsTable, LimitsTable};
 use super::queue::QueueTable;
 use super::{ADMIN_TOKEN, Config, ConfigError, DEFAULT_DATA_DIR, Limits, Overrides, Timeouts, Tls};
 use crate::catalog::Secret;
-use crate::routing::Policy;
+use crate::routing::{Pin, Policy, Task};
 use crate::services::simulate::SimulatedModels;
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -98,9 +98,17 @@ struct Routing {
     max_attempts: usize,
     quality_vs_speed: f32,
     reserve: Option<bool>,
+    pin: Vec<PinTable>,
     seed: u64,
     own_keys: bool,
     session_idle_s: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PinTable {
+    pattern: String,
+    task: Option<Task>,
 }
 
 impl Default for Routing {
@@ -109,6 +117,7 @@ impl Default for Routing {
             max_attempts: 4,
             quality_vs_speed: 0.5,
             reserve: None,
+            pin: Vec::new(),
             seed: 0,
             own_keys: false,
             session_idle_s: 600,
@@ -207,7 +216,12 @@ impl File {
             queue: self.queue.patience().map_err(|(field, problem)| bad(&field, problem))?,
             max_attempts: self.routing.max_attempts,
             own_keys: self.routing.own_keys,
-            policy: Policy { quality: self.routing.quality_vs_speed, reserve, ..Policy::default() },
+            policy: Policy {
+                quality: self.routing.quality_vs_speed,
+                reserve,
+                pins: self.routing.pin.into_iter().map(Pin::from).collect(),
+                ..Policy::default()
+            },
             seed: self.routing.seed,
             session_idle: Duration::from_secs(self.routing.session_idle_s),
             refresh: Duration::from_secs(self.catalog.refresh_s.max(1)),
@@ -219,6 +233,12 @@ impl File {
 
 /// Spans of a body are 32-bit; half of that leaves room for every sum.
 const MAX_BODY_LIMIT: usize = 1 << 30;
+
+impl From<PinTable> for Pin {
+    fn from(PinTable { pattern, task }: PinTable) -> Self {
+        Self { pattern, task }
+    }
+}
 
 impl From<TimeoutsMs> for Timeouts {
     fn from(ms: TimeoutsMs) -> Self {
@@ -264,6 +284,8 @@ mod tests {
         refused("[server]\ntls_key = \"k.pem\"", "tls_certificate and tls_key go together");
         refused("[server]\nadmin_listen = \"0.0.0.0:1\"", "server.admin_listen");
         refused("[routing]\nmax_attempts = 0", "routing.max_attempts");
+        refused("[[routing.pin]]\npattern = \"*\"\ntask = \"juggling\"", "juggling");
+        refused("[[routing.pin]]\ntask = \"code\"", "pattern");
         refused("[queue]\nmax_waiting = 0", "queue.max_waiting");
         refused("[routing]\nquality_vs_speed = 2", "routing.quality_vs_speed");
         refused("[[provider]]\nname = \"x\"", "provider[0].slug");

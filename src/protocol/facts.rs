@@ -128,6 +128,8 @@ pub struct Preferences {
     pub min_tokens_per_s: Option<f32>,
     /// `provider.preferred_max_latency`, here in milliseconds: those that begin later come last.
     pub max_ttft_ms: Option<f32>,
+    /// `x-freeway-quality`, which comes beside the body: quality (1) against speed (0) for this request.
+    pub quality: Option<f32>,
     /// Patterns of the `auto-router` plugin a model id must match; empty for all.
     pub allowed_models: Vec<String>,
     /// Patterns of the `auto-router` plugin that exclude; they win over allows.

@@ -25,6 +25,7 @@ mod no_route;
 mod own_keys;
 mod peers;
 mod prepare;
+mod quality;
 mod reply;
 mod sessions;
 mod settle;

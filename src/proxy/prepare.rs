@@ -7,7 +7,7 @@ use super::idempotency::{Claim, Found, Kept, Once};
 use super::limit::{Quota, Visitor};
 use super::turns::Placed;
 use super::wait::{Granted, NoPlace, Seeker};
-use super::{admit, own_keys, sessions, wait};
+use super::{admit, own_keys, quality, sessions, wait};
 use crate::protocol::Dialect;
 use crate::protocol::errors::{ApiError, ErrorKind};
 use crate::protocol::facts::RequestFacts;
@@ -93,10 +93,13 @@ async fn decide(
 ) -> Result<(Box<Job>, Option<Admitted>), NotForwarded> {
     let refused = |error| Prepared::Refused(error, None);
     let patience = wait::patience(session, &gateway.config.queue).map_err(refused)?;
-    let own_keys = own_keys::read(&session.req_header().headers, &gateway.config).map_err(refused)?;
+    let headers = &session.req_header().headers;
+    let own_keys = own_keys::read(headers, &gateway.config).map_err(refused)?;
+    let quality = quality::read(headers).map_err(refused)?;
     let facts = inspect_body(&body).await.map_err(|invalid| refused(Box::new(invalid_request(invalid))))?;
     let conversation = sessions::of(gateway, session, asked.visitor, &facts, &body).map_err(refused)?;
-    let facts = RequestFacts { own_keys, session: conversation, ..facts };
+    let mut facts = RequestFacts { own_keys, session: conversation, ..facts };
+    facts.preferences.quality = quality;
     let claim = match asked.visitor {
         Some(visitor) => claim(gateway, session, visitor, &body).await?,
         None => None,

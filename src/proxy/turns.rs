@@ -155,7 +155,8 @@ fn remembered(
 /// not look.
 pub(super) fn class(facts: &RequestFacts, classification: Classification) -> u64 {
     let RequestFacts { model, choices, requirements, preferences, own_keys, .. } = facts;
-    // The session is no wish, and what only orders candidates leaves none out.
+    // The session is no wish, and what only orders candidates leaves none out. How much quality counts says what is
+    // kept from a request.
     let Preferences {
         models,
         order,
@@ -167,7 +168,7 @@ pub(super) fn class(facts: &RequestFacts, classification: Classification) -> u64
         quantizations,
         ..
     } = preferences;
-    let Preferences { allowed_models, excluded_models, context_compression, .. } = preferences;
+    let Preferences { allowed_models, excluded_models, context_compression, quality, .. } = preferences;
     let answer = classification.output_tokens.min(8192);
     let mut class = DefaultHasher::new();
     (model, choices, models, order, only, ignore).hash(&mut class);
@@ -177,7 +178,7 @@ pub(super) fn class(facts: &RequestFacts, classification: Classification) -> u64
     (requirements.hard, requirements.soft).hash(&mut class);
     (step(requirements.prompt_tokens), step(requirements.max_output_tokens.unwrap_or(u32::MAX)))
         .hash(&mut class);
-    (step(answer), (classification.difficulty * 8.0) as u8).hash(&mut class);
+    (step(answer), (classification.difficulty * 16.0) as u8, quality.map(f32::to_bits)).hash(&mut class);
     class.finish()
 }
 
@@ -215,6 +216,7 @@ mod tests {
         check(|facts| facts.requirements.hard.insert(crate::catalog::Capability::Tools), false);
         check(|facts| facts.model = Some("a/b".to_owned()), false);
         check(|facts| facts.preferences.deny_data_collection = true, false);
+        check(|facts| facts.preferences.quality = Some(1.0), false);
         check(|facts| facts.preferences.only.push("groq".to_owned()), false);
         let own_key = crate::catalog::Secret::new("k").expect("a key");
         check(|facts| assert!(facts.own_keys.add("groq", own_key)), false);

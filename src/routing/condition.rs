@@ -24,6 +24,8 @@ pub struct Condition {
     /// How far the day's spending is ahead of an even pace, as a share of the day's limit, negative when it
     /// is behind; [`f32::NEG_INFINITY`] where no day is limited.
     pub ahead: f32,
+    /// How much others want of what is left of its limits, 0 to 1, a moment ago or when its last request began: [`super::pressure`].
+    pub pressure: f32,
     /// No request of more tokens ever fits one of its limits; [`u32::MAX`] where none is known.
     pub most_tokens: u32,
 }
@@ -41,8 +43,29 @@ impl Default for Condition {
             denied: CapabilitySet::EMPTY,
             share_left: 1.0,
             ahead: f32::NEG_INFINITY,
+            pressure: 0.0,
             most_tokens: u32::MAX,
         }
+    }
+}
+
+/// The best an endpoint's [`Condition`] can turn out to be when it is looked at, cheaply: what a condition has
+/// besides only lowers its score. A measurement of `0.0` means nothing has been measured yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct AtBest {
+    /// Time to the first token, milliseconds: this or longer.
+    pub ttft_ms: f32,
+    /// Output speed after the first token, tokens a second: this or slower.
+    pub tokens_per_s: f32,
+    /// The pressure on its limits: this or more.
+    pub pressure: f32,
+}
+
+impl AtBest {
+    /// The condition that is no worse.
+    pub(super) fn condition(self) -> Condition {
+        let Self { ttft_ms, tokens_per_s, pressure } = self;
+        Condition { ttft_ms, tokens_per_s, pressure, ..Condition::default() }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Made by the very function that plans, so that the two cannot disagree.
 
-use super::{Classification, Exclusion, Inputs, Score, decide, score::Scale};
+use super::{Classification, Exclusion, Inputs, Score, decide};
 use serde::Serialize;
 use std::fmt;
 
@@ -51,14 +51,15 @@ pub enum Outcome {
 /// Explains the decision that [`super::plan`] takes on the same inputs.
 pub fn explain(inputs: &Inputs<'_>) -> Explanation {
     let mut endpoints = Vec::with_capacity(inputs.catalog.endpoints.len());
-    let planned = decide(inputs, &mut |position, judged| {
+    let mut on = |position: usize, judged: Result<&Score, Exclusion>| {
         let (outcome, score) = match judged {
             Ok(score) => (Outcome::Outranked, Some(*score)),
             Err(exclusion) => (Outcome::Out(exclusion), None),
         };
         let key = inputs.catalog.endpoints[position].key.to_string();
         endpoints.push(Considered { key, endpoint: position as u32, outcome, score });
-    });
+    };
+    let planned = decide(inputs, Some(&mut on));
     if let Ok(plan) = &planned {
         for (place, candidate) in plan.candidates.iter().enumerate() {
             endpoints[candidate.endpoint as usize].outcome = Outcome::Chosen(place as u32 + 1);
@@ -71,7 +72,7 @@ pub fn explain(inputs: &Inputs<'_>) -> Explanation {
     Explanation {
         requested: inputs.facts.model.clone().unwrap_or_else(|| "auto".to_owned()),
         classification: inputs.classification,
-        quality_weight: Scale::new(inputs.facts, inputs.classification, inputs.policy, 1).quality_weight(),
+        quality_weight: inputs.policy.quality_weight(inputs.classification.difficulty, inputs.facts),
         expected_output_tokens: planned.as_ref().ok().map(|plan| plan.expected_output_tokens),
         no_route: planned.err().map(|no_route| no_route.to_string()),
         endpoints,
@@ -95,7 +96,7 @@ impl fmt::Display for Explanation {
             writeln!(f, "nobody: {no_route}")?;
         }
         let width = self.endpoints.iter().map(|e| e.key.len()).max().unwrap_or(0).clamp(8, 60);
-        let scores = ["score", "quality", "speed", "ms", "success", "fit", "room"];
+        let scores = ["score", "quality", "good", "speed", "ms", "success", "fit", "room"];
         write!(f, "{:>3} {:width$}", "", "endpoint")?;
         scores.iter().try_for_each(|name| write!(f, " {name:>7}"))?;
         writeln!(f)?;
@@ -115,10 +116,10 @@ impl Considered {
         }
         write!(f, "{:width$}", self.key)?;
         if let Some(score) = self.score {
-            let Score { total, quality, speed, expected_ms, success, fit, room, .. } = score;
+            let Score { total, quality, good, speed, expected_ms, success, fit, room, .. } = score;
             write!(
                 f,
-                " {total:>7.3} {quality:>7.2} {speed:>7.2} {expected_ms:>7.0} {success:>7.2} {fit:>7.2} {room:>7.2}"
+                " {total:>7.3} {quality:>7.2} {good:>7.2} {speed:>7.2} {expected_ms:>7.0} {success:>7.2} {fit:>7.2} {room:>7.2}"
             )?;
         }
         if let Outcome::Out(exclusion) = self.outcome {

@@ -10,8 +10,10 @@ use crate::catalog::{Catalog, Endpoint};
 
 /// A model this close to the best at hand is worth keeping.
 const STRONG: f32 = 0.85;
-/// Requests whose need for quality is below this are easy.
-const EASY_BELOW: f32 = 0.3;
+/// Requests of which quality decides less than this are easy: a difficulty of up to an eighth.
+const EASY_BELOW: f32 = 0.2;
+/// Those of which it decides as much are hard, from a difficulty of a quarter on.
+const HARD_FROM: f32 = 0.33;
 /// From here on others are asked first: how far the day is ahead of an even pace, as a share of it.
 const PACE: f32 = -0.02;
 /// How far ahead the easiest and the hardest request may bring a strong endpoint.
@@ -23,7 +25,7 @@ const MINUTE: f32 = 0.5;
 
 /// Whether the endpoint is kept from easy requests at the moment.
 pub fn is_kept(endpoint: &Endpoint, condition: &Condition, catalog: &Catalog) -> bool {
-    matches!(Keep::new(0.0, catalog).hold(endpoint, condition), Hold::Kept | Hold::Reserved)
+    matches!(Keep::new(0.0, catalog).hold(endpoint.shared_quality, condition), Hold::Kept | Hold::Reserved)
 }
 
 /// What a request may use of what is kept.
@@ -48,11 +50,10 @@ pub(super) enum Hold {
 }
 
 impl Keep {
-    /// For a request whose need for quality is `weight`, 0 to 1.
+    /// For a request of which quality decides a share of `weight`, 0 to 1.
     pub(super) fn new(weight: f32, catalog: &Catalog) -> Self {
         let easy = weight < EASY_BELOW;
-        // The hardest are those from the middle on.
-        let hard = (weight * 2.0).clamp(0.0, 1.0);
+        let hard = ((weight - EASY_BELOW) / (HARD_FROM - EASY_BELOW)).clamp(0.0, 1.0);
         Self {
             easy,
             most_ahead: MOST_AHEAD[0] + (MOST_AHEAD[1] - MOST_AHEAD[0]) * hard,
@@ -61,11 +62,11 @@ impl Keep {
         }
     }
 
-    /// How an endpoint is held.
-    pub(super) fn hold(&self, endpoint: &Endpoint, condition: &Condition) -> Hold {
+    /// How an endpoint is held whose use takes from others of at most `shared_quality`.
+    pub(super) fn hold(&self, shared_quality: f32, condition: &Condition) -> Hold {
         let Condition { ahead, share_left, .. } = *condition;
         let short = self.easy && share_left < MINUTE;
-        let kept = endpoint.shared_quality >= self.strong && (ahead > self.most_ahead || short);
+        let kept = shared_quality >= self.strong && (ahead > self.most_ahead || short);
         match kept {
             true if ahead > self.last_chance => Hold::Reserved,
             true => Hold::Kept,
@@ -102,7 +103,7 @@ mod tests {
     #[track_caller]
     fn check(scope: LimitScope, quality: f32, condition: Condition, weight: f32, expect: Hold) {
         let catalog = catalog(scope, &[quality, 0.9]);
-        let hold = Keep::new(weight, &catalog).hold(&catalog.endpoints[0], &condition);
+        let hold = Keep::new(weight, &catalog).hold(catalog.endpoints[0].shared_quality, &condition);
         assert_eq!(hold, expect, "{quality}, {condition:?}, {weight}");
     }
 

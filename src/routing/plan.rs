@@ -1,6 +1,6 @@
 //! What routing decides from, and what it decides.
 
-use super::{Availability, Cause, Classification, Condition, Policy, Remembered, Stick};
+use super::{AtBest, Availability, Cause, Classification, Condition, Policy, Remembered, Stick};
 use crate::catalog::{Capability, CapabilitySet, Catalog, Unmet};
 use crate::protocol::facts::RequestFacts;
 use serde::Serialize;
@@ -16,6 +16,9 @@ pub struct Inputs<'a> {
     pub catalog: &'a Catalog,
     /// How the endpoint at a position of the catalog is doing, for a request of so many tokens.
     pub condition: &'a dyn Fn(usize, u32) -> Condition,
+    /// The best that condition can turn out to be. With it the plan looks at the conditions of those that may
+    /// become candidates and, where it can, at no others: the plan is the same.
+    pub at_best: Option<&'a dyn Fn(usize) -> AtBest>,
     /// The operator's settings.
     pub policy: &'a Policy,
     /// Decides between equals.

@@ -1,7 +1,7 @@
 //! What the caller wants of routing: filters and orders over the pool, and never a way out of it.
 
 use super::{Condition, Exclusion, NoRoute};
-use crate::catalog::{Capability, Catalog, Endpoint, OwnKeys, Requirements};
+use crate::catalog::{Capability, Catalog, Endpoint, OwnKeys, Requirements, Row};
 use crate::protocol::facts::{Preferences, RequestFacts};
 
 /// The model names that mean "choose for me".
@@ -26,8 +26,8 @@ pub(super) struct Wishes<'a> {
     pub(super) needs: Requirements,
 }
 
-/// Where a caller's orders put an endpoint; lower comes first, whatever the score.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+/// Where a caller's orders, and after them the operator's, put an endpoint; lower comes first, whatever the score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     model: u32,
     /// The caller has no key of its own for it.
@@ -35,6 +35,23 @@ pub(super) struct Rank {
     provider: u32,
     /// It is slower than the caller would like.
     slow: bool,
+    /// Its place among the operator's pins.
+    pin: u32,
+}
+
+impl Rank {
+    /// No order says anything of it.
+    pub(super) const LAST: Self =
+        Self { model: u32::MAX, without_own_key: true, provider: u32::MAX, slow: false, pin: u32::MAX };
+
+    /// The same at a place among the operator's pins.
+    pub(super) fn pinned(self, pin: u32) -> Self {
+        Self { pin, ..self }
+    }
+
+    pub(super) fn is_pinned(self) -> bool {
+        self.pin != u32::MAX
+    }
 }
 
 impl<'a> Wishes<'a> {
@@ -61,6 +78,26 @@ impl<'a> Wishes<'a> {
         })
     }
 
+    /// They say nothing of endpoints: each may answer that can, and none comes first.
+    pub(super) fn are_plain(&self) -> bool {
+        let Preferences {
+            order,
+            only,
+            ignore,
+            quantizations,
+            deny_data_collection,
+            allowed_models,
+            excluded_models,
+            ..
+        } = self.preferences;
+        let lists = [order, only, ignore, quantizations, allowed_models, excluded_models];
+        self.pool
+            && self.named.is_empty()
+            && !deny_data_collection
+            && lists.iter().all(|list| list.is_empty())
+            && self.own_keys.is_empty()
+    }
+
     /// Holds an endpoint against the wishes: its place in the caller's orders, or why it is out.
     pub(super) fn admit(&self, endpoint: &Endpoint) -> Result<Rank, Exclusion> {
         let named = self.named.iter().position(|model| endpoint.is_named(model));
@@ -85,14 +122,14 @@ impl<'a> Wishes<'a> {
         }
         let place = |position: Option<usize>| position.map_or(u32::MAX, |position| position as u32);
         let without_own_key = self.own_keys.of(&endpoint.provider).is_none();
-        Ok(Rank { model: place(named), without_own_key, provider: place(in_order), slow: false })
+        Ok(Rank { model: place(named), without_own_key, provider: place(in_order), ..Rank::LAST })
     }
 
     /// The place of an endpoint once it is known how it is doing.
-    pub(super) fn measured(&self, rank: Rank, endpoint: &Endpoint, condition: &Condition) -> Rank {
+    pub(super) fn measured(&self, rank: Rank, row: &Row, condition: &Condition) -> Rank {
         let Preferences { min_tokens_per_s, max_ttft_ms, .. } = *self.preferences;
         let known = |measured: f32| Some(measured).filter(|measured| *measured > 0.0);
-        let speed = known(condition.tokens_per_s).or(endpoint.model.tokens_per_s);
+        let speed = known(condition.tokens_per_s).or(known(row.tokens_per_s));
         let below = min_tokens_per_s.is_some_and(|least| speed.is_some_and(|speed| speed < least));
         let above =
             max_ttft_ms.is_some_and(|most| known(condition.ttft_ms).is_some_and(|measured| measured > most));

@@ -4,13 +4,14 @@
 //! among the best by that order: it may be asked now, the caller's orders put nobody before it, and its score
 //! is near the best. First the very endpoint, whose cache has the conversation; else the same model elsewhere.
 
-use super::{AT_REST, Candidate, Exclusion, Ranked};
-use crate::catalog::Catalog;
+use super::keep::Hold;
+use super::order::{AT_REST, Order, Ranked};
+use super::{Candidate, Exclusion, Judge};
 use serde::{Deserialize, Serialize};
 
-/// A score of at least this share of the best is still a good choice: about what a cached prompt and answers of
-/// one kind are worth.
-const STILL_GOOD: f32 = 0.75;
+/// A score of at least this share of the best is still a good choice. A tenth of a good answer's chance, or of the
+/// time that weighs as much, is what a cached prompt and answers of one kind are taken to be worth.
+const STILL_GOOD: f32 = 0.9;
 
 /// What answered a conversation last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,69 +98,72 @@ impl Moved {
     }
 }
 
-/// What is remembered, and what becomes of it in one decision.
-pub(super) struct Held {
-    remembered: Option<Remembered>,
-    out: Option<Exclusion>,
+/// Whether a conversation stays, and with whom. Of `groups` the first that is not empty is asked first, and its
+/// best is in it.
+pub(super) fn settle(
+    remembered: Remembered,
+    judge: &Judge<'_>,
+    groups: &[Vec<Ranked>],
+    order: &Order<'_>,
+) -> (Stick, Option<Candidate>) {
+    let at = match remembered {
+        Remembered::At(at) if (at as usize) < judge.inputs.catalog.endpoints.len() => at,
+        Remembered::At(_) | Remembered::Gone => return (Stick::Moved(Moved::Gone), None),
+        Remembered::Nothing => return (Stick::New, None),
+    };
+    let asked_first = groups.iter().position(|group| !group.is_empty()).unwrap_or_default();
+    let Some(best) = groups[asked_first].iter().min_by(|a, b| order.compare(a, b)) else {
+        return (Stick::Moved(Moved::Better), None);
+    };
+    let group = Foremost { group: &groups[asked_first], is_open: asked_first == 0, best, judge };
+    let same = group.holds(at);
+    let stays = same.ok().or_else(|| group.same_model(at, order));
+    match (stays, same) {
+        (Some(Ranked { position: endpoint, score, .. }), _) => {
+            let resting = asked_first == AT_REST;
+            (Stick::Kept, Some(Candidate { endpoint, score, resting }))
+        }
+        (None, Err(why)) => (Stick::Moved(why), None),
+        (None, Ok(_)) => (Stick::Moved(Moved::Better), None),
+    }
 }
 
-impl Held {
-    pub(super) const fn new(remembered: Option<Remembered>) -> Self {
-        Self { remembered, out: None }
-    }
+/// Those that are asked first.
+struct Foremost<'a> {
+    group: &'a [Ranked],
+    /// Nothing speaks against them. Then not all of them need to be in the group.
+    is_open: bool,
+    best: &'a Ranked,
+    judge: &'a Judge<'a>,
+}
 
-    /// An endpoint is out.
-    pub(super) fn hear(&mut self, position: usize, exclusion: Exclusion) {
-        if let Some(Remembered::At(at)) = self.remembered
-            && at as usize == position
-        {
-            self.out = Some(exclusion);
-        }
-    }
-
-    /// Whether the conversation stays, and with whom. Of `groups` the first that is not empty is asked first.
-    pub(super) fn settle(
-        &self,
-        groups: &[Vec<Ranked>],
-        catalog: &Catalog,
-    ) -> Option<(Stick, Option<Candidate>)> {
-        let at = match self.remembered? {
-            Remembered::At(at) => at,
-            Remembered::Nothing => return Some((Stick::New, None)),
-            Remembered::Gone => return Some((Stick::Moved(Moved::Gone), None)),
+impl Foremost<'_> {
+    /// Whether the endpoint is one of them, and still a good choice; else why not.
+    fn holds(&self, position: u32) -> Result<Ranked, Moved> {
+        let endpoint = &self.judge.inputs.catalog.endpoints[position as usize];
+        let rank = self.judge.admit(endpoint).map_err(Moved::because)?;
+        let judged = self.judge.look(position as usize, rank);
+        let is_open = judged.shut.is_none() && judged.hold == Hold::Free;
+        let ranked = match self.is_open {
+            true => Some(judged.ranked()).filter(|_| is_open),
+            false => self.group.iter().find(|ranked| ranked.position == position).copied(),
         };
-        let foremost = groups.iter().position(|group| !group.is_empty())?;
-        if let Some(still) = still_good(&groups[foremost], at, catalog) {
-            let Ranked { position: endpoint, score, .. } = *still;
-            let resting = foremost == AT_REST;
-            return Some((Stick::Kept, Some(Candidate { endpoint, score, resting })));
-        }
-        Some((Stick::Moved(self.why(&groups[foremost], at)), None))
-    }
-
-    fn why(&self, foremost: &[Ranked], at: u32) -> Moved {
-        let best = foremost.iter().map(|ranked| ranked.rank).min();
-        match (self.out, foremost.iter().find(|ranked| ranked.position == at)) {
-            (Some(exclusion), _) => Moved::because(exclusion),
-            // Nothing keeps it out, but its day is ahead of others'.
-            (None, None) => Moved::Quota,
-            (None, Some(ranked)) if Some(ranked.rank) != best => Moved::Preference,
-            (None, Some(_)) => Moved::Better,
+        match ranked {
+            // What is out for no reason of its own is ahead of its day.
+            None => Err(judged.shut.map_or(Moved::Quota, Moved::because)),
+            Some(ranked) if ranked.rank != self.best.rank => Err(Moved::Preference),
+            Some(ranked) if ranked.score < STILL_GOOD * self.best.score => Err(Moved::Better),
+            Some(ranked) => Ok(ranked),
         }
     }
-}
 
-/// Of those that are asked first: the endpoint at `at` if it is still a good choice, else the best of the same
-/// model that is.
-fn still_good<'a>(foremost: &'a [Ranked], at: u32, catalog: &Catalog) -> Option<&'a Ranked> {
-    let rank = foremost.iter().map(|ranked| ranked.rank).min()?;
-    let first = || foremost.iter().filter(|ranked| ranked.rank == rank);
-    let best = first().map(|ranked| ranked.score).fold(0.0, f32::max);
-    let good = || first().filter(|ranked| ranked.score >= STILL_GOOD * best);
-    let model = |position: u32| catalog.endpoints.get(position as usize).map(|e| &e.model.id);
-    let elsewhere =
-        || good().filter(|r| model(r.position) == model(at)).max_by(|a, b| a.score.total_cmp(&b.score));
-    good().find(|ranked| ranked.position == at).or_else(elsewhere)
+    /// The best of them that serves the same model and is a good choice.
+    fn same_model(&self, position: u32, order: &Order<'_>) -> Option<Ranked> {
+        let endpoints = &self.judge.inputs.catalog.endpoints;
+        let model = &endpoints[position as usize].model.id;
+        let same = (0_u32..).zip(endpoints).filter(|(at, other)| *at != position && other.model.id == *model);
+        same.filter_map(|(at, _)| self.holds(at).ok()).min_by(|a, b| order.compare(a, b))
+    }
 }
 
 /// Puts who a conversation stays with before the others.

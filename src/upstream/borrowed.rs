@@ -5,7 +5,7 @@ use super::health::{EndpointState, Outcome};
 use super::in_flight::InFlight;
 use super::quota::Room;
 use crate::catalog::Secret;
-use crate::routing::condition::{Availability, Cause, Condition};
+use crate::routing::condition::{AtBest, Availability, Cause, Condition};
 use crate::routing::verdict::Effect;
 use std::sync::Arc;
 
@@ -14,7 +14,13 @@ impl EndpointState {
     pub fn borrowed_condition(&self, now_ms: u64) -> Condition {
         let Room { share, ahead, .. } = Room::OPEN;
         let availability = self.borrowed_availability(now_ms);
-        Condition { availability, share_left: share, ahead, ..self.condition(0, now_ms) }
+        let condition = self.condition(0, now_ms);
+        Condition { availability, share_left: share, ahead, pressure: 0.0, ..condition }
+    }
+
+    /// The best that can turn out to be.
+    pub fn borrowed_at_best(&self, now_ms: u64) -> AtBest {
+        AtBest { pressure: 0.0, ..self.at_best(now_ms) }
     }
 
     /// Enters a request with a key of its own.

@@ -6,12 +6,13 @@ use super::in_flight::InFlight;
 use super::key::KeyState;
 use super::lacks::Lacks;
 use super::lane::{Lane, longest};
-use super::measure::{Mean, Worst};
+use super::measure::{Mean, Seen, Worst};
 use super::patience::{self, Usual};
 use super::quota::{Reading, Room, Taken};
 use super::recent::Recent;
 use crate::catalog::{CapabilitySet, Endpoint, EndpointKey, LimitScope};
-use crate::routing::condition::{Availability, Cause, Condition};
+use crate::routing::condition::{AtBest, Availability, Cause, Condition};
+use crate::routing::pressure;
 use crate::routing::verdict::{Effect, Scope};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -46,6 +47,7 @@ pub struct EndpointState {
     ttft_ms: Worst,
     ms_per_token: Worst,
     success: Mean,
+    pressure: Seen,
     pub(super) recent: Recent,
 }
 
@@ -88,6 +90,7 @@ impl EndpointState {
             ttft_ms: Worst::default(),
             ms_per_token: Worst::default(),
             success: Mean::default(),
+            pressure: Seen::of(&endpoint.key),
             recent: Recent::default(),
         }
     }
@@ -120,8 +123,29 @@ impl EndpointState {
             denied: self.missing(now_ms),
             share_left: room.share,
             ahead: room.ahead,
+            pressure: self.pressure(now_ms),
             most_tokens: room.most_tokens,
         }
+    }
+
+    /// The best its condition can turn out to be: as quick as it usually is, whatever its last answers were like.
+    pub fn at_best(&self, now_ms: u64) -> AtBest {
+        let fresh = |worst: &Worst| worst.least(now_ms).filter(|(_, age)| *age < STALE_S).map(|(v, _)| v);
+        AtBest {
+            ttft_ms: fresh(&self.ttft_ms).unwrap_or(0.0),
+            tokens_per_s: fresh(&self.ms_per_token).map_or(0.0, |ms| 1000.0 / ms),
+            pressure: self.pressure(now_ms),
+        }
+    }
+
+    /// The pressure on its limits, as it was seen lately.
+    fn pressure(&self, now_ms: u64) -> f32 {
+        self.pressure.get(now_ms).unwrap_or_else(|| self.note_pressure(now_ms))
+    }
+
+    fn note_pressure(&self, now_ms: u64) -> f32 {
+        let (_, _, room) = self.best_lane(0, now_ms);
+        self.pressure.note(pressure(room.share, room.ahead), now_ms)
     }
 
     fn success_share(&self, now_ms: u64) -> f32 {
@@ -200,6 +224,7 @@ impl EndpointState {
         let taken = Taken { at_ms: now_ms, requests: 1, tokens };
         let shut = |(for_ms, cause)| Availability::Cooling { for_ms, cause };
         self.lanes[lane].take(&taken).map_err(shut)?;
+        self.note_pressure(now_ms);
         self.in_flight.fetch_add(1, Relaxed);
         Ok(InFlight::new(Arc::clone(self), lane, taken))
     }

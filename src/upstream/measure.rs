@@ -1,5 +1,6 @@
 //! Running measurements in atomic words.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A sample's least weight: the mean follows some ten samples.
@@ -74,9 +75,44 @@ impl Worst {
         Some((mean + faded(self.excess.load(Relaxed), now_ms), age_s))
     }
 
+    /// The same without the worst of late: [`get`](Self::get) is this or more.
+    pub(super) fn least(&self, now_ms: u64) -> Option<(f32, f32)> {
+        self.mean.get(now_ms)
+    }
+
     /// What it is otherwise, however long ago it was measured.
     pub(super) fn usual(&self, now_ms: u64) -> Option<f32> {
         self.mean.get(now_ms).map(|(mean, _)| mean)
+    }
+}
+
+/// A value that is looked at anew a few times a second.
+#[derive(Debug)]
+pub(super) struct Seen {
+    word: AtomicU64,
+    /// Not the same for all, or all would be looked at together.
+    fresh_s: f32,
+}
+
+impl Seen {
+    /// Of nothing yet, for what has this name.
+    pub(super) fn of(name: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        let fresh_s = 0.1 + (hasher.finish() % 200) as f32 / 1_000.0;
+        Self { word: AtomicU64::new(0), fresh_s }
+    }
+
+    /// What was seen; `None` where that is too long ago.
+    pub(super) fn get(&self, now_ms: u64) -> Option<f32> {
+        let (value, age_s) = unpack(self.word.load(Relaxed), now_ms)?;
+        (age_s < self.fresh_s).then_some(if value > f32::MIN_POSITIVE { value } else { 0.0 })
+    }
+
+    /// Takes down what is seen now, and gives it back.
+    pub(super) fn note(&self, value: f32, now_ms: u64) -> f32 {
+        self.word.store(pack(positive(value), now_ms), Relaxed);
+        value
     }
 }
 
@@ -169,6 +205,15 @@ mod tests {
             ttft.add(200.0, now);
         }
         assert!(ttft.get(now).expect("measured").0 < 500.0, "{ttft:?}");
+    }
+
+    #[test]
+    fn what_was_seen_is_looked_at_anew_a_few_times_a_second() {
+        let seen = Seen::of("a/m");
+        assert_eq!(seen.get(T), None);
+        assert_eq!((seen.note(0.25, T), seen.get(T + 50)), (0.25, Some(0.25)));
+        assert_eq!(seen.get(T + 300), None);
+        assert_eq!((seen.note(0.0, T), seen.get(T)), (0.0, Some(0.0)));
     }
 
     #[test]

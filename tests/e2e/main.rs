@@ -43,6 +43,7 @@ mod pace;
 mod paying;
 mod pool;
 mod preferences;
+mod quality;
 mod queue;
 mod restart;
 mod routing;

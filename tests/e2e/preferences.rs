@@ -423,6 +423,24 @@ async fn several_wishes_hold_together() {
 }
 
 #[tokio::test]
+async fn metadata_stands_beside_the_error_where_providers_were_asked() {
+    let alpha = Provider::start("alpha", [Script::error(500, "server_error", "oops")]).await;
+    let router = Setup::new().provider(&alpha).accounts().start().await;
+    let account = router.sign_up().await;
+    let client = &mut router.client().await;
+    let mut told = async |key: &str| {
+        let bearer = format!("Bearer {key}");
+        let headers = [("x-openrouter-metadata", "enabled"), ("authorization", bearer.as_str())];
+        let answer = client.post("/v1/chat/completions", &headers, ask("hi").to_string()).await;
+        (answer.status, answer.json())
+    };
+    let (status, body) = told(&account.key).await;
+    assert_eq!((status, &body["openrouter_metadata"]["attempts"][0]["status"]), (502, &json!(500)), "{body}");
+    let (status, body) = told("cm_unknown").await;
+    assert!(status == 401 && body.get("openrouter_metadata").is_none(), "{body}");
+}
+
+#[tokio::test]
 async fn metadata_comes_on_request_alone_and_last_in_a_stream() {
     let (_providers, router) = three().await;
     let client = &mut router.client().await;

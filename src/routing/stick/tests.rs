@@ -1,5 +1,5 @@
 use super::*;
-use crate::catalog::{Capability, Endpoint, Model, Task};
+use crate::catalog::{Capability, Catalog, Endpoint, Model, Task};
 use crate::protocol::facts::RequestFacts;
 use crate::routing::tests::provider;
 use crate::routing::{Availability, Cause, Classification, Condition, Inputs, Policy, RoutePlan, plan};
@@ -60,6 +60,7 @@ impl Turn {
             classification: Classification { task: Task::Qa, difficulty: 0.1, output_tokens: 250 },
             catalog: &catalog,
             condition: &|position, _| self.conditions[position],
+            at_best: None,
             policy: &self.policy,
             seed: 7,
             last_chance: false,

@@ -247,7 +247,7 @@ fn usual_output(request: &Request) -> u32 {
         Task::Chat => 120.0,
         _ => 250.0,
     };
-    (usual * (0.6 + 1.4 * request.difficulty)) as u32
+    (usual * (0.65 + 2.5 * request.difficulty)) as u32
 }
 
 /// What inspection would find.

@@ -74,9 +74,9 @@ fn rate(at_ms: u64, diurnal: bool) -> f64 {
 fn request(at_ms: u64, demand: &Demand, chance: &mut Chance) -> Request {
     let hard = chance.unit() >= EASY;
     let (task, difficulty) = match hard {
-        true => (pick(&[Task::Code, Task::Math, Task::Reasoning], chance), chance.between(0.55, 0.95)),
+        true => (pick(&[Task::Code, Task::Math, Task::Reasoning], chance), chance.between(0.25, 0.60)),
         false => {
-            (pick(&[Task::Qa, Task::Chat, Task::Rewriting, Task::Qa], chance), chance.between(0.02, 0.30))
+            (pick(&[Task::Qa, Task::Chat, Task::Rewriting, Task::Qa], chance), chance.between(0.02, 0.12))
         }
     };
     let (prompt, answer) = TOKENS[usize::from(hard)];

@@ -117,7 +117,7 @@ impl Waiting {
 /// The same for requests that need the same and are about as long, as the proxy tells them apart.
 fn class(request: &Request) -> u64 {
     let step = |tokens: u32| (f64::from(tokens.max(1)).log2() * 4.0) as u64;
-    let difficulty = (request.difficulty * 8.0) as u64;
+    let difficulty = (request.difficulty * 16.0) as u64;
     let needs = u64::from(request.tools) * 2 + u64::from(request.image);
     ((step(request.estimate) * 16 + request.task as u64) * 16 + difficulty) * 4 + needs
 }
