@@ -12,7 +12,7 @@
 //! | start | `main`, `cli`, `server` | Wiring. Knows everything, decides nothing. |
 //! | connect | `proxy`, `api`, `board`, `store`, `ledger`, `services`, `config`, `metrics`, `access_log`, `logs` | All I/O, all clocks, all of Pingora. |
 //! | remember | [`upstream`], [`queue`], [`sessions`], `accounts`, `limits`, [`snapshot`] | Live state: atomics, never waits; the time is an argument. |
-//! | decide | [`money`], [`catalog`], [`protocol`], [`routing`], [`metering`] | Pure: bytes and numbers in, values out. |
+//! | decide | [`money`], [`catalog`], [`protocol`], [`classifier`], [`training`], [`routing`], [`metering`] | Pure: bytes and numbers in, values out. |
 //!
 //! The two lower lines build without the `proxy` feature, with neither Pingora nor a runtime: that is what
 //! the fuzz targets use.
@@ -21,7 +21,9 @@
 //! |---|---|
 //! | [`protocol`] | The wire: [`inspect`](protocol::inspect) a request, [`rewrite`](protocol::rewrite) it for an endpoint, [`normalize`](protocol::normalize) the answer, [`errors`](protocol::errors) in the caller's dialect. |
 //! | [`catalog`] | Providers, models and endpoints (this model at this provider), and which of them are free. Providers are data. |
-//! | [`routing`] | [`plan`](routing::plan): classify, filter, score, order. [`explain`](routing::explain()) the same. [`verdict`](routing::verdict) on a failed attempt. |
+//! | [`classifier`] | What kind of work a prompt asks for, how hard it is, how long its answer will be: linear heads over hashed features, from weights in `conf/classifier/`. |
+//! | [`training`] | How those weights are made, and how good they are. |
+//! | [`routing`] | [`plan`](routing::plan): filter, score, order. [`explain`](routing::explain()) the same. [`verdict`](routing::verdict) on a failed attempt. |
 //! | [`metering`] | What an answer used, as its provider reports it or as counted here. |
 //! | [`money`] | Credits as integers; a price times tokens, rounded once. |
 //! | [`upstream`] | What is known of each endpoint right now: cooldowns, breaker, speed, what it turned out to lack. |
@@ -124,7 +126,7 @@
 //! | a model that is listed but not served | `src/upstream/gone.rs` |
 //! | what counts as free | `src/catalog/free.rs` |
 //! | what a request is found to need | `src/protocol/inspect/` |
-//! | task and difficulty | `src/routing/classify.rs` |
+//! | task, difficulty, expected length | `src/classifier/`; `src/training/fit.rs` for what is learned, and `freeway train` |
 //! | what quality, time and scarcity are worth | `src/routing/worth.rs`; `src/routing/score.rs` puts them together |
 //! | who is looked at, and in which order they are asked | `src/routing/{mod,shortlist,found,order}.rs` |
 //! | what a status or an error text means | `src/routing/verdict.rs` and `verdict/words.rs` |
@@ -159,6 +161,8 @@
 //! To mount Freeway in a Pingora server of your own, see `server::Freeway`.
 
 pub mod catalog;
+
+pub mod classifier;
 pub mod metering;
 pub mod money;
 pub mod protocol;
@@ -166,6 +170,7 @@ pub mod queue;
 pub mod routing;
 pub mod sessions;
 pub mod snapshot;
+pub mod training;
 pub mod upstream;
 
 #[cfg(feature = "proxy")]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The lines, lowest first, with their rooms.
 const LINES: [(&str, &[&str]); 4] = [
-    ("decide", &["money", "catalog", "protocol", "routing", "metering"]),
+    ("decide", &["money", "catalog", "protocol", "classifier", "training", "routing", "metering"]),
     ("remember", &["upstream", "queue", "sessions", "accounts", "limits", "snapshot"]),
     (
         "connect",
@@ -26,6 +26,12 @@ const BESIDE: &[(&str, &str, &str)] = &[
     ),
     ("protocol::normalize", "metering", "the text it passes on is measured on the way"),
     ("protocol::normalize", "money", "the bill is part of the last event"),
+    ("classifier", "catalog", "tasks are what models are good at"),
+    ("classifier", "protocol::facts", "prompts are read where inspection found them"),
+    ("training", "classifier", "it makes the classifier's weights"),
+    ("training", "catalog", "tasks are labels"),
+    ("training", "protocol::inspect", "prompts are read on the way that requests take"),
+    ("routing", "classifier", "plans depend on what a prompt asks for"),
     ("routing", "catalog", "plans choose among endpoints"),
     ("routing", "protocol", "plans are made from the facts of a request"),
     ("metering", "protocol::usage", "usage is what is measured"),

@@ -4,13 +4,16 @@
 
 mod accounts;
 mod books;
+mod eval;
 mod keys;
 mod ledger;
+mod lines;
 mod models;
 mod offline;
 mod route;
 mod serve;
 mod show;
+mod train;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -32,6 +35,10 @@ enum Command {
     Route(route::Route),
     /// Show the models at hand, and why others are not.
     Models(models::Models),
+    /// Classify many prompts, to judge the classifier.
+    Eval(eval::Eval),
+    /// Make the classifier's weights anew.
+    Train(train::Train),
     /// Open accounts, look at them and top them up.
     #[command(subcommand)]
     Accounts(accounts::Accounts),
@@ -59,6 +66,8 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::serve(args),
         Command::Route(args) => route::route(&args),
         Command::Models(args) => models::models(&args),
+        Command::Eval(args) => eval::eval(&args),
+        Command::Train(args) => train::run(&args),
         Command::Accounts(command) => accounts::run(command),
         Command::Keys(command) => keys::run(command),
         Command::Ledger(command) => ledger::run(&command),

@@ -3,7 +3,6 @@
 //! Pure: facts, catalog and conditions in, a plan out. No model is called, no clock is read, and nothing
 //! outside the given catalog can be chosen.
 
-mod classify;
 pub mod condition;
 mod explain;
 mod found;
@@ -14,15 +13,12 @@ mod policy;
 mod preferences;
 mod score;
 mod shortlist;
-mod signs;
 mod stick;
 pub mod verdict;
-mod vocabulary;
-mod window;
 mod worth;
 
 pub use crate::catalog::Task;
-pub use classify::{Classification, classify};
+pub use crate::classifier::{Classification, classify};
 pub use condition::{AtBest, Availability, Cause, Condition};
 pub use explain::{Considered, Explanation, Outcome, explain};
 pub use keep::is_kept;

@@ -89,7 +89,7 @@ fn a_question_after_a_long_document_is_seen() {
         features(&[(Role::User, &document), (Role::User, "Translate the comments to French")]);
     features.texts[1].message = 0;
     assert!(features.texts[0].span.len() > 4_096);
-    let mut window = super::super::window::Window::new();
+    let mut window = super::window::Window::new();
     window.fill(&body, &features.texts);
     assert!(window.text().ends_with(b"translate the comments to french"));
 }
