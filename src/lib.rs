@@ -125,6 +125,8 @@
 //! | what the operator changes of a provider | `src/config/providers.rs` |
 //! | a model that is listed but not served | `src/upstream/gone.rs` |
 //! | what counts as free | `src/catalog/free.rs` |
+//! | what models are good at | `conf/models.toml`, read by `src/catalog/strengths.rs` |
+//! | what an endpoint turns out to do badly | `src/upstream/fitness.rs` |
 //! | what a request is found to need | `src/protocol/inspect/` |
 //! | task, difficulty, expected length | `src/classifier/`; `src/training/fit.rs` for what is learned, and `freeway train` |
 //! | what quality, time and scarcity are worth | `src/routing/worth.rs`; `src/routing/score.rs` puts them together |

@@ -154,7 +154,8 @@ impl Choice {
                 (None, true) => state.begin_regardless(tokens, now_ms),
                 (None, false) => state.begin(tokens, now_ms),
             };
-            if let Ok(guard) = begun {
+            if let Ok(mut guard) = begun {
+                guard.asks_for(self.plan.classification.task.group());
                 return Some((position, guard));
             }
         }

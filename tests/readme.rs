@@ -68,6 +68,8 @@ fn every_file_in_conf_is_what_it_claims() {
         match name.as_str() {
             "providers.toml" => drop(toml::from_str::<ProviderFile>(&text).expect("profiles")),
             "simulated.toml" => drop(SimulatedModels::parse(&text).expect("simulated models")),
+            // It is compiled in: the catalog's own tests read it.
+            "models.toml" => {}
             _ if name.ends_with(".toml") => {
                 let options = ["route", "--config", path.to_str().expect("UTF-8"), "-"].map(str::to_owned);
                 let said = stdout(run(&options, r#"{"messages": [{"role": "user", "content": "Hi"}]}"#));

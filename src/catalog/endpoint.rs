@@ -1,7 +1,7 @@
 //! Provider, model and endpoint: who serves, what is served, and the pair of both.
 
 use super::quantization::quantization;
-use super::{BaseUrl, Capability, CapabilitySet, Quotas, Task, Terms};
+use super::{BaseUrl, Capability, CapabilitySet, Quotas, Strengths, Task, Terms};
 use serde::Deserialize;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -81,8 +81,10 @@ pub struct Model {
     /// It always reasons before it answers.
     pub reasoning_mandatory: bool,
     /// How good its answers are, 0 to 1, on hard prompts. 0 when nobody said: [`super::Catalog::new`]
-    /// then guesses from the id.
+    /// then takes what is published of its family, or guesses.
     pub quality: f32,
+    /// The same by group of tasks, as far as somebody said; [`super::Catalog::new`] fills in the rest.
+    pub strengths: Strengths,
     /// It is made for programming.
     pub for_code: bool,
     /// Expected output speed before any has been measured, tokens a second.
@@ -232,15 +234,8 @@ pub enum Unmet {
 
 impl Model {
     /// How good its answers are on hard prompts of this kind, 0 to 1.
-    ///
-    /// A coding model is better at code than its size says, and a little worse at the rest.
     pub fn strength(&self, task: Task) -> f32 {
-        let special = match (self.for_code, task) {
-            (false, _) | (true, Task::Math | Task::Reasoning) => 0.0,
-            (true, Task::Code) => 0.08,
-            (true, _) => -0.08,
-        };
-        (self.quality + special).clamp(0.0, 1.0)
+        self.strengths.of(task.group()).unwrap_or(self.quality)
     }
 
     /// Whether this model can answer; otherwise the first reason why not.

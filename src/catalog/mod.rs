@@ -15,6 +15,7 @@ mod quality;
 mod quantization;
 mod row;
 mod source;
+mod strengths;
 mod task;
 mod terms;
 
@@ -36,7 +37,8 @@ pub use profile::{
 };
 pub use row::Row;
 pub use source::{LeftOut, ListState, MAX_LEFT_OUT};
-pub use task::Task;
+pub use strengths::{BadStrength, Strengths};
+pub use task::{Task, TaskGroup};
 pub use terms::Terms;
 
 use std::collections::HashMap;
@@ -83,13 +85,12 @@ fn rarities(endpoints: &[Arc<Endpoint>]) -> Box<[f32]> {
 }
 
 impl Catalog {
-    /// Sorts the endpoints by key and drops repeated keys, keeping the first. Unknown qualities are guessed.
+    /// Sorts the endpoints by key and drops repeated keys, keeping the first. What nobody
+    /// said of how good a model is comes from `conf/models.toml`.
     pub fn new(mut endpoints: Vec<Endpoint>) -> Self {
         endpoints.sort_by(|a, b| a.key.cmp(&b.key));
         endpoints.dedup_by(|later, first| later.key == first.key);
-        for model in endpoints.iter_mut().map(|e| &mut e.model).filter(|m| m.quality <= 0.0) {
-            model.quality = quality::guess(&model.id);
-        }
+        endpoints.iter_mut().for_each(|endpoint| strengths::fill_in(&mut endpoint.model));
         share_qualities(&mut endpoints);
         let best_quality = endpoints.iter().map(|e| e.model.quality).fold(0.0, f32::max);
         let endpoints: Vec<_> = endpoints.into_iter().map(Arc::new).collect();

@@ -71,8 +71,44 @@ impl Task {
         }
     }
 
+    /// The group it is of.
+    pub const fn group(self) -> TaskGroup {
+        match self {
+            Self::Qa | Self::Reading => TaskGroup::Knowledge,
+            Self::Summarization
+            | Self::Extraction
+            | Self::Classification
+            | Self::Rewriting
+            | Self::Translation => TaskGroup::Language,
+            Self::Writing | Self::Brainstorming | Self::Chat => TaskGroup::Writing,
+            Self::Code => TaskGroup::Code,
+            Self::Math | Self::Reasoning => TaskGroup::Math,
+        }
+    }
+
     /// The task of this name.
     pub fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|task| task.name() == name)
     }
+}
+
+/// Tasks that ask the same of a model: benchmarks are published of these, and answers teach about these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskGroup {
+    /// Question answering and reading comprehension.
+    Knowledge,
+    /// Doing something to a given text: summarize, extract, classify, rewrite, translate.
+    Language,
+    /// Writing, ideas and chat.
+    Writing,
+    /// Programs.
+    Code,
+    /// Mathematics and reasoning.
+    Math,
+}
+
+impl TaskGroup {
+    /// Every group, in declaration order.
+    pub const ALL: [Self; 5] = [Self::Knowledge, Self::Language, Self::Writing, Self::Code, Self::Math];
 }

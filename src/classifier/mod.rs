@@ -13,7 +13,7 @@ mod window;
 
 pub use form::Form;
 pub(crate) use marks::{DENSE, Marks};
-pub use reasons::{Reason, reasons};
+pub use reasons::{Reason, Reasons, reasons};
 pub(crate) use scan::{Feature, ROWS};
 pub use weights::BadWeights;
 pub(crate) use weights::{Head, Header, Mixture, VERSION, WIDTH, Weights};
@@ -36,7 +36,7 @@ pub struct Classification {
     /// The kind of work.
     pub task: Task,
     /// The probability that a weaker model fails where a stronger one succeeds: an 8B model where one of 70B
-    /// or more does.
+    /// or more does. Less what even the plainest prompts have, by chance: of those it is 0.
     pub difficulty: f32,
     /// How long the answer will probably be, tokens, before any limit.
     pub output_tokens: u32,
@@ -46,6 +46,15 @@ pub struct Classification {
 pub fn classify(body: &[u8], features: &PromptFeatures) -> Classification {
     judge(&BUILT_IN, body, features).classification(features)
 }
+
+/// The probability that a weaker model fails at the text alone where a stronger one succeeds, chance included:
+/// it tells even plain prompts apart, to be compared with what happened.
+pub fn chance_to_fail(body: &[u8], features: &PromptFeatures) -> f32 {
+    logistic(judge(&BUILT_IN, body, features).logit)
+}
+
+/// At the plainest prompts so many weak models fail where a strong one does not, and as many the other way round.
+const PLAINEST: f32 = 0.12;
 
 /// What was found out about a prompt.
 pub(crate) struct Judgement {
@@ -140,7 +149,8 @@ impl Mixture {
 
 impl Judgement {
     fn classification(&self, features: &PromptFeatures) -> Classification {
-        let difficulty = logistic(self.logit + around(features));
+        let chance = logistic(self.logit + around(features));
+        let difficulty = ((chance - PLAINEST) / (1.0 - PLAINEST)).max(0.0);
         Classification { task: self.task, difficulty, output_tokens: self.output_tokens() }
     }
 

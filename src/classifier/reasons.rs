@@ -4,6 +4,7 @@ use super::weights::{Head, WIDTH};
 use super::{BUILT_IN, Form, judge, scan, window};
 use crate::protocol::facts::PromptFeatures;
 use serde::Serialize;
+use std::fmt;
 
 /// Something in a prompt that spoke for its task, or made it harder or easier.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -16,11 +17,30 @@ pub struct Reason {
     pub difficulty: f32,
 }
 
+/// What kind of text a prompt is, and what in it mattered most to its task and its difficulty, largest first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Reasons {
+    /// The kind of text: what makes prompts hard differs by it.
+    pub form: Form,
+    /// What mattered.
+    pub features: Vec<Reason>,
+}
+
+impl fmt::Display for Reasons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; for the task and the difficulty:", self.form.name())?;
+        let told = |reason: &Reason| (reason.what.escape_debug().to_string(), reason.task, reason.difficulty);
+        self.features.iter().map(told).try_for_each(|(what, task, difficulty)| {
+            write!(f, " \u{201c}{what}\u{201d} {task:+.2} {difficulty:+.2}")
+        })
+    }
+}
+
 /// So many are told.
 const MOST: usize = 8;
 
-/// The form of a prompt, and the features that mattered most to its task and its difficulty, largest first.
-pub fn reasons(body: &[u8], features: &PromptFeatures) -> (Form, Vec<Reason>) {
+/// Why a prompt was judged as it was. Takes longer than judging it.
+pub fn reasons(body: &[u8], features: &PromptFeatures) -> Reasons {
     let judged = judge(&BUILT_IN, body, features);
     let mixture = &BUILT_IN.header.mixtures[judged.form as usize];
     let window = window(body, features);
@@ -52,5 +72,5 @@ pub fn reasons(body: &[u8], features: &PromptFeatures) -> (Form, Vec<Reason>) {
     let weight = |reason: &Reason| reason.task.abs() + reason.difficulty.abs();
     reasons.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
     reasons.truncate(MOST);
-    (judged.form, reasons)
+    Reasons { form: judged.form, features: reasons }
 }

@@ -106,7 +106,7 @@ fn difficulty_ranks_prompts_as_people_would() {
     for pair in ascending.windows(2) {
         assert!(of(pair[0]).difficulty < of(pair[1]).difficulty, "{} before {}", pair[0], pair[1]);
     }
-    assert!(of(ascending[1]).difficulty < 0.2 && of(ascending[3]).difficulty > 0.6);
+    assert!(of(ascending[1]).difficulty < 0.06 && of(ascending[3]).difficulty > 0.35);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn what_surrounds_the_text_makes_it_harder() {
 #[test]
 fn no_text_at_all_is_no_trouble() {
     let none = classify(b"", &PromptFeatures::default());
-    assert_eq!(none.task, Task::Qa);
+    assert!(none.difficulty < 0.2 && none.output_tokens > 0);
     for text in ["", "\\", "\\u", "\\u12", "\\uZZZZ", "\\ud83d", "\u{fffd}\u{1F600}"] {
         assert!((0.0..=1.0).contains(&of(text).difficulty), "{text}");
     }

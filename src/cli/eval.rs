@@ -1,8 +1,8 @@
 //! `eval`: what the classifier says of many prompts, for judging it.
 
 use super::lines::lines;
+use crate::classifier::{chance_to_fail, classify};
 use crate::protocol::inspect::inspect;
-use crate::routing::{Classification, classify};
 use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -50,9 +50,10 @@ pub(super) fn eval(args: &Eval) -> Result<(), Box<dyn Error>> {
         };
         let facts = inspect(body.as_bytes()).map_err(|invalid| wrong(&invalid.message))?;
         let began = Instant::now();
-        let Classification { task, difficulty, .. } = classify(body.as_bytes(), &facts.features);
+        let task = classify(body.as_bytes(), &facts.features).task;
         let us = began.elapsed().as_nanos() as f64 / 1000.0;
-        write!(out, r#"{{"id":{id},"score":{difficulty},"task":"{}""#, task.name())?;
+        let score = chance_to_fail(body.as_bytes(), &facts.features);
+        write!(out, r#"{{"id":{id},"score":{score},"task":"{}""#, task.name())?;
         if args.timings {
             write!(out, r#","us":{us}"#)?;
         }

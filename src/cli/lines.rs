@@ -6,10 +6,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+/// A line and its number, or why it could not be read.
+type Line = Result<(usize, String), Box<dyn Error>>;
+
 /// The lines of a `.jsonl` or `.jsonl.gz` file that are not empty, with their numbers from 1.
-pub(super) fn lines(
-    path: &Path,
-) -> Result<impl Iterator<Item = Result<(usize, String), Box<dyn Error>>>, Box<dyn Error>> {
+pub(super) fn lines(path: &Path) -> Result<impl Iterator<Item = Line>, Box<dyn Error>> {
     let place = path.display().to_string();
     let file = File::open(path).map_err(|e| format!("cannot open {place}: {e}"))?;
     let packed = path.extension().is_some_and(|extension| extension == "gz");

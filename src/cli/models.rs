@@ -44,7 +44,7 @@ fn in_json(catalog: &Catalog) -> Value {
         json!({
             "id": model.id, "provider": provider.slug, "name": model.name, "aliases": model.aliases,
             "context_tokens": model.context_tokens, "max_output_tokens": model.max_output_tokens,
-            "quality": model.quality, "tokens_per_s": model.tokens_per_s,
+            "quality": model.quality, "strengths": model.strengths, "tokens_per_s": model.tokens_per_s,
             "capabilities": model.capabilities.iter().map(Capability::name).collect::<Vec<_>>(),
             "limits": limits.collect::<Vec<_>>(),
         })

@@ -1,6 +1,7 @@
 //! `route`: a decision explained, without sending anything.
 
 use super::{Source, environment};
+use crate::classifier;
 use crate::config::{Config, Overrides};
 use crate::protocol::inspect::inspect;
 use crate::routing::{self, Condition, Explanation, Inputs};
@@ -62,5 +63,6 @@ fn explain(config: &Config, body: &[u8], fetch: bool) -> Result<Explanation, Box
         last_chance: false,
         remembered: None,
     };
-    Ok(routing::explain(&inputs))
+    let reasons = Some(classifier::reasons(body, &facts.features));
+    Ok(Explanation { reasons, ..routing::explain(&inputs) })
 }

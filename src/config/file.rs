@@ -4,7 +4,7 @@ use super::accounts::{self, AccountsTable, LimitsTable};
 use super::queue::QueueTable;
 use super::{ADMIN_TOKEN, Config, ConfigError, DEFAULT_DATA_DIR, Limits, Overrides, Timeouts, Tls};
 use crate::catalog::Secret;
-use crate::routing::{Pin, Policy, Task};
+use crate::routing::{Boost, Pin, Policy, Task};
 use crate::services::simulate::SimulatedModels;
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -99,6 +99,8 @@ struct Routing {
     quality_vs_speed: f32,
     reserve: Option<bool>,
     pin: Vec<PinTable>,
+    boost: Vec<BoostTable>,
+    forbid: Vec<String>,
     seed: u64,
     own_keys: bool,
     session_idle_s: u64,
@@ -111,6 +113,13 @@ struct PinTable {
     task: Option<Task>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BoostTable {
+    pattern: String,
+    by: f32,
+}
+
 impl Default for Routing {
     fn default() -> Self {
         Self {
@@ -118,6 +127,8 @@ impl Default for Routing {
             quality_vs_speed: 0.5,
             reserve: None,
             pin: Vec::new(),
+            boost: Vec::new(),
+            forbid: Vec::new(),
             seed: 0,
             own_keys: false,
             session_idle_s: 600,
@@ -180,6 +191,12 @@ impl File {
                 "must be between 0 (speed) and 1 (quality)".to_owned(),
             ));
         }
+        if !self.routing.boost.iter().all(|boost| boost.by.is_finite() && boost.by > 0.0) {
+            return Err(bad(
+                "routing.boost",
+                "`by` must be above 0: to leave some out, forbid them".to_owned(),
+            ));
+        }
         if !(1..=MAX_BODY_LIMIT).contains(&self.server.max_body_bytes) {
             return Err(bad("server.max_body_bytes", format!("must be between 1 and {MAX_BODY_LIMIT}")));
         }
@@ -220,6 +237,8 @@ impl File {
                 quality: self.routing.quality_vs_speed,
                 reserve,
                 pins: self.routing.pin.into_iter().map(Pin::from).collect(),
+                boosts: self.routing.boost.into_iter().map(Boost::from).collect(),
+                forbid: self.routing.forbid,
                 ..Policy::default()
             },
             seed: self.routing.seed,
@@ -237,6 +256,12 @@ const MAX_BODY_LIMIT: usize = 1 << 30;
 impl From<PinTable> for Pin {
     fn from(PinTable { pattern, task }: PinTable) -> Self {
         Self { pattern, task }
+    }
+}
+
+impl From<BoostTable> for Boost {
+    fn from(BoostTable { pattern, by }: BoostTable) -> Self {
+        Self { pattern, by }
     }
 }
 
@@ -286,6 +311,8 @@ mod tests {
         refused("[routing]\nmax_attempts = 0", "routing.max_attempts");
         refused("[[routing.pin]]\npattern = \"*\"\ntask = \"juggling\"", "juggling");
         refused("[[routing.pin]]\ntask = \"code\"", "pattern");
+        refused("[[routing.boost]]\npattern = \"*\"\nby = -1.0", "routing.boost");
+        refused("[[routing.boost]]\npattern = \"*\"\nby = nan", "routing.boost");
         refused("[queue]\nmax_waiting = 0", "queue.max_waiting");
         refused("[routing]\nquality_vs_speed = 2", "routing.quality_vs_speed");
         refused("[[provider]]\nname = \"x\"", "provider[0].slug");

@@ -1,7 +1,7 @@
 //! The overlay of provider profiles: the built-in ones, what the file changes of them, and the operator's own.
 
 use super::ConfiguredProvider;
-use crate::catalog::{BUILT_IN, CapabilitySet, Endpoint, Model, ProviderProfile, Secret};
+use crate::catalog::{BUILT_IN, CapabilitySet, Endpoint, Model, ProviderProfile, Secret, Strengths};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ struct StaticModel {
     #[serde(default)]
     capabilities: CapabilitySet,
     quality: Option<f32>,
+    #[serde(default)]
+    strengths: Strengths,
     tokens_per_s: Option<f32>,
 }
 
@@ -157,6 +159,7 @@ impl From<StaticModel> for Model {
             max_output_tokens: m.max_output_tokens,
             capabilities: m.capabilities,
             quality: m.quality.unwrap_or_default(),
+            strengths: m.strengths,
             tokens_per_s: m.tokens_per_s,
             ..Self::default()
         }
@@ -167,7 +170,7 @@ impl From<StaticModel> for Model {
 mod tests {
     use super::super::file;
     use super::super::{Config, Overrides};
-    use crate::catalog::{Capability, Date, Secret, parse_models};
+    use crate::catalog::{Capability, Date, Secret, TaskGroup, parse_models};
 
     fn load(text: &str, env: &[(&str, &str)]) -> Result<Config, String> {
         let env = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
@@ -215,6 +218,23 @@ mod tests {
         let flash = &listing.models[0].model;
         assert_eq!((flash.quality, flash.context_tokens), (0.99, Some(5_000)));
         assert!(flash.capabilities.contains(Capability::Tools), "what was known of it still holds");
+    }
+
+    #[test]
+    fn a_rule_may_say_what_models_are_good_at() {
+        let rule = |strengths: &str| {
+            format!(
+                "[[provider]]\nslug = \"groq\"\nkey = \"k\"\n[[provider.model]]\nmatch = \"*\"\n{strengths}"
+            )
+        };
+        let config = load(&rule("strengths = { code = 0.8 }"), &[]).expect("valid");
+        let rules = &config.providers[0].rules.models;
+        let said = rules.last().and_then(|rule| rule.strengths.of(TaskGroup::Code));
+        assert_eq!(said, Some(0.8));
+        assert!(
+            load(&rule("strengths = { code = 1.2 }"), &[]).is_err_and(|e| e.contains("at most 1, not 1.2"))
+        );
+        assert!(load(&rule("strengths = { cooking = 0.2 }"), &[]).is_err());
     }
 
     #[test]

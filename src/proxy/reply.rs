@@ -9,6 +9,7 @@ use super::limit::Quota;
 use super::wrapper;
 use crate::access_log::Ended;
 use crate::catalog::Endpoint;
+use crate::classifier::Classification;
 use crate::money::MicroCredits;
 use crate::protocol::Dialect;
 use crate::protocol::errors::{ApiError, ErrorKind, PreviousError};
@@ -67,6 +68,9 @@ pub(super) fn success_head(
         if let Some(session) = session(job, endpoint, attempts > 1) {
             set(&mut head, "x-freeway-session", session.name());
         }
+        let Classification { task, difficulty, .. } = job.choice.plan.classification;
+        set(&mut head, "x-freeway-task", task.name());
+        set(&mut head, "x-freeway-difficulty", &format!("{difficulty:.2}"));
     }
     if let Some(waited) = job.queued {
         set(&mut head, "x-freeway-queue-ms", &waited.as_millis().to_string());
@@ -336,6 +340,7 @@ pub(super) fn metadata(job: &Job, tried: &[Tried], answered: Option<&Attempt>) -
         attempts.push(json!({ "provider": e.provider.name, "model": e.model.id, "status": 200 }));
     }
     let stick = selected.and_then(|endpoint| session(job, endpoint, !tried.is_empty()));
+    let Classification { task, difficulty, .. } = job.choice.plan.classification;
     let by = selected.map_or("none", |e| e.provider.name.as_str());
     let value = json!({
         "requested": job.facts.model.as_deref().unwrap_or("auto"),
@@ -347,8 +352,8 @@ pub(super) fn metadata(job: &Job, tried: &[Tried], answered: Option<&Attempt>) -
         "endpoints": { "total": endpoints.len(), "available": available },
         "attempts": attempts,
         "pipeline": [{ "type": "router", "name": "freeway",
-                       "data": { "task_type": job.choice.plan.classification.task.name(),
-                                 "difficulty": job.choice.plan.classification.difficulty,
+                       "data": { "task_type": task.name(), "difficulty": difficulty,
+                                 "expected_output_tokens": job.choice.plan.expected_output_tokens,
                                  "session": stick.map(Stick::name) } }],
     });
     RawValue::from_string(value.to_string()).expect("a JSON value prints as JSON")

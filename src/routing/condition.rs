@@ -1,6 +1,6 @@
 //! How an endpoint is doing right now, as the live state reports it and the plan reads it.
 
-use crate::catalog::CapabilitySet;
+use crate::catalog::{CapabilitySet, Task, TaskGroup};
 
 /// One endpoint at one moment. A measurement of `0.0` means nothing has been measured yet.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,6 +13,8 @@ pub struct Condition {
     pub tokens_per_s: f32,
     /// Share of recent attempts that succeeded, 0 to 1; 1 when there was none.
     pub success: f32,
+    /// How well its answers to each kind of task are what they should be.
+    pub fitness: Fitness,
     /// It failed, and whoever calls it next finds out whether it is well again.
     pub in_doubt: bool,
     /// Requests under way there.
@@ -38,6 +40,7 @@ impl Default for Condition {
             ttft_ms: 0.0,
             tokens_per_s: 0.0,
             success: 1.0,
+            fitness: Fitness::default(),
             in_doubt: false,
             in_flight: 0,
             denied: CapabilitySet::EMPTY,
@@ -46,6 +49,31 @@ impl Default for Condition {
             pressure: 0.0,
             most_tokens: u32::MAX,
         }
+    }
+}
+
+/// How well an endpoint's answers are what the catalog makes one expect, by group of tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Fitness([u8; TaskGroup::ALL.len()]);
+
+impl Default for Fitness {
+    /// As expected.
+    fn default() -> Self {
+        Self([u8::MAX; TaskGroup::ALL.len()])
+    }
+}
+
+impl Fitness {
+    /// For a task, 0 to 1; 1 is as expected.
+    pub fn of(self, task: Task) -> f32 {
+        f32::from(self.0[task.group() as usize]) / f32::from(u8::MAX)
+    }
+
+    /// With another share, 0 to 1, for a group.
+    #[must_use]
+    pub fn with(mut self, group: TaskGroup, share: f32) -> Self {
+        self.0[group as usize] = (share * f32::from(u8::MAX)).round() as u8;
+        self
     }
 }
 

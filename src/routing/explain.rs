@@ -3,6 +3,7 @@
 //! Made by the very function that plans, so that the two cannot disagree.
 
 use super::{Classification, Exclusion, Inputs, Score, decide};
+use crate::classifier::Reasons;
 use serde::Serialize;
 use std::fmt;
 
@@ -13,6 +14,8 @@ pub struct Explanation {
     pub requested: String,
     /// What the prompt looks like.
     pub classification: Classification,
+    /// What kind of text the prompt is, and what in it mattered most; nothing where the text is not at hand.
+    pub reasons: Option<Reasons>,
     /// How much quality weighs against speed, 0 to 1.
     pub quality_weight: f32,
     /// How long the answer will probably be, tokens; absent when nobody can be asked.
@@ -72,6 +75,7 @@ pub fn explain(inputs: &Inputs<'_>) -> Explanation {
     Explanation {
         requested: inputs.facts.model.clone().unwrap_or_else(|| "auto".to_owned()),
         classification: inputs.classification,
+        reasons: None,
         quality_weight: inputs.policy.quality_weight(inputs.classification.difficulty, inputs.facts),
         expected_output_tokens: planned.as_ref().ok().map(|plan| plan.expected_output_tokens),
         no_route: planned.err().map(|no_route| no_route.to_string()),
@@ -87,11 +91,20 @@ fn place(outcome: Outcome) -> u32 {
     }
 }
 
+/// Quality that weighs less than this decides nothing.
+const SPEED_DECIDES: f32 = 0.1;
+
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Classification { task, difficulty, .. } = self.classification;
         write!(f, "{}: {}, difficulty {difficulty:.2}, ", self.requested, task.name())?;
         writeln!(f, "quality weighs {:.0} %", self.quality_weight * 100.0)?;
+        if let Some(reasons) = &self.reasons {
+            writeln!(f, "{reasons}")?;
+        }
+        if self.quality_weight < SPEED_DECIDES {
+            writeln!(f, "any model will do: speed, health and quota decide")?;
+        }
         if let Some(no_route) = &self.no_route {
             writeln!(f, "nobody: {no_route}")?;
         }

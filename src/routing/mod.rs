@@ -19,7 +19,7 @@ mod worth;
 
 pub use crate::catalog::Task;
 pub use crate::classifier::{Classification, classify};
-pub use condition::{AtBest, Availability, Cause, Condition};
+pub use condition::{AtBest, Availability, Cause, Condition, Fitness};
 pub use explain::{Considered, Explanation, Outcome, explain};
 pub use keep::is_kept;
 pub use plan::{Candidate, Exclusion, Inputs, NoRoute, RoutePlan};

@@ -2,7 +2,7 @@
 
 use super::tests::provider;
 use super::*;
-use crate::catalog::{Capability, CapabilitySet, Catalog, Model, Requirements};
+use crate::catalog::{Capability, CapabilitySet, Catalog, Model, Requirements, TaskGroup};
 use crate::protocol::facts::{Preferences, RequestFacts, Sort};
 use proptest::prelude::*;
 
@@ -21,6 +21,7 @@ prop_compose! {
         ttft_ms in 0.0..20_000f32,
         tokens_per_s in 0.0..2_000f32,
         success in 0.0..=1f32,
+        fitness in prop::option::weighted(0.2, (prop::sample::select(&TaskGroup::ALL[..]), 0.0..=1f32)),
         in_flight in 0..100u32,
         in_doubt in prop::bool::weighted(0.1),
         denied in prop::option::weighted(0.1, capabilities()),
@@ -30,8 +31,9 @@ prop_compose! {
         most_tokens in prop_oneof![6 => Just(u32::MAX), 1 => 1_000..200_000u32],
     ) -> Condition {
         let denied = denied.unwrap_or_default();
+        let fitness = fitness.map_or(Fitness::default(), |(group, share)| Fitness::default().with(group, share));
         Condition {
-            availability, ttft_ms, tokens_per_s, success, in_doubt, in_flight, denied, share_left, ahead, pressure,
+            availability, ttft_ms, tokens_per_s, success, fitness, in_doubt, in_flight, denied, share_left, ahead, pressure,
             most_tokens,
         }
     }

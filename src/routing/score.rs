@@ -49,7 +49,7 @@ pub struct Score {
     pub speed: f32,
     /// The time a whole answer should take, milliseconds.
     pub expected_ms: f32,
-    /// Share of recent calls that succeeded.
+    /// Share of recent calls that succeeded, times how well answers to such tasks were what they should be.
     pub success: f32,
     /// How well it fits: soft parameters it lacks and a window that is nearly full cost something.
     pub fit: f32,
@@ -123,6 +123,7 @@ impl Scale {
         // What failed is tried again where it would stand if it were well: that is one request at a time.
         let known = condition.success.is_finite() && !condition.in_doubt;
         let success = if known { condition.success.clamp(0.01, 1.0) } else { 1.0 };
+        let success = success * condition.fitness.of(self.task);
         let fit = self.fit(row);
         let price = price(condition.pressure, row.shared_quality, || self.rarity(row));
         let room = 1.0 - self.weights.haste * price;

@@ -44,7 +44,7 @@ pub(super) const GAIN_SOURCE: &str = "routellm_mmlu";
 const PER_SOURCE: f32 = 600.0;
 
 /// The same for hardness: their levels are judgements.
-const OUR_HARDNESS: f32 = 3.0;
+const OUR_HARDNESS: f32 = 12.0;
 
 /// Prompts written for the project are people's own wording: for the tasks each counts as many of a benchmark's.
 const OURS: f32 = 60.0;
@@ -96,7 +96,7 @@ impl Data {
 
 fn within(rows: &[Row]) -> Vec<Option<f32>> {
     let mut tests: HashMap<String, Vec<f32>> = HashMap::new();
-    for row in rows.iter().filter(|row| !row.is_ours()) {
+    for row in rows {
         if let Some(failed) = row.failed() {
             tests.entry(row.test()).or_default().push(failed);
         }
@@ -224,7 +224,9 @@ fn mixture(data: &Data, unseen: &[[f32; WIDTH]], rows: &[usize], recipe: [f32; 4
     let deviations: [f32; 4] = std::array::from_fn(|part| deviation(rows.iter().map(|at| parts(*at)[part])));
     let weights: [f32; 4] = std::array::from_fn(|part| recipe[part] / deviations[part]);
     let sum = |at: usize| parts(at).iter().zip(weights).map(|(part, weight)| part * weight).sum::<f32>();
-    let outcome = |at: &usize| Some((sum(*at), data.rows[*at].needs_more()?, data.hardness_counts[*at]));
+    let count =
+        |at: usize| data.hardness_counts[at] * if data.rows[at].is_ours() { OUR_HARDNESS } else { 1.0 };
+    let outcome = |at: &usize| Some((sum(*at), data.rows[*at].needs_more()?, count(*at)));
     let outcomes: Vec<_> = rows.iter().filter_map(outcome).collect();
     let (slope, constant) = calibrate(&outcomes);
     let [gain, hardness, within, length] = weights.map(|weight| weight * slope);

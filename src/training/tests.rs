@@ -12,11 +12,9 @@ fn rows() -> Vec<Row> {
             r#"{{"prompt":"write a poem about {thing}","task":"writing","tokens":200,"level":1}}"#
         )));
         let more = "and then also ".repeat(at);
-        let failed = at as f32 / 10.0;
         rows.push(row(format!(
-            r#"{{"prompt":"debug my python program about {more}{thing}","task":"code","tokens":800,
-                "source":"s","weak":{},"strong":1.0,"hardness":{failed}}}"#,
-            if at > 4 { 0 } else { 1 },
+            r#"{{"prompt":"debug my python program about {more}{thing}","task":"code","tokens":800,"level":{}}}"#,
+            1 + at / 2,
         )));
     }
     rows

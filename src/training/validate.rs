@@ -43,7 +43,7 @@ const LEAST_ROWS: usize = 100;
 pub fn validate(trained: &Trained) -> Report {
     let Trained { data, unseen, .. } = trained;
     let mut names: Vec<String> =
-        data.rows.iter().filter(|r| r.failed().is_some() && !r.is_ours()).map(|r| r.test()).collect();
+        data.rows.iter().filter(|r| r.failed().is_some()).map(|r| r.test()).collect();
     names.sort();
     let mut counted: Vec<(String, usize)> = Vec::new();
     for name in names {

@@ -1,6 +1,7 @@
 //! One endpoint's live state: availability, speed, and what it was learnt to lack.
 
 use super::breaker::{Breaker, Trial};
+use super::fitness::Learned;
 use super::gone::Gone;
 use super::in_flight::InFlight;
 use super::key::KeyState;
@@ -47,6 +48,7 @@ pub struct EndpointState {
     ttft_ms: Worst,
     ms_per_token: Worst,
     success: Mean,
+    pub(super) fitness: Learned,
     pressure: Seen,
     pub(super) recent: Recent,
 }
@@ -90,6 +92,7 @@ impl EndpointState {
             ttft_ms: Worst::default(),
             ms_per_token: Worst::default(),
             success: Mean::default(),
+            fitness: Learned::default(),
             pressure: Seen::of(&endpoint.key),
             recent: Recent::default(),
         }
@@ -118,6 +121,7 @@ impl EndpointState {
             ttft_ms: fresh(&self.ttft_ms).unwrap_or(0.0),
             tokens_per_s: fresh(&self.ms_per_token).map_or(0.0, |ms| 1000.0 / ms),
             success: self.success_share(now_ms),
+            fitness: self.fitness.now(now_ms),
             in_doubt: self.breakers(&self.lanes[0]).iter().any(|breaker| breaker.in_doubt()),
             in_flight: self.in_flight.load(Relaxed),
             denied: self.missing(now_ms),

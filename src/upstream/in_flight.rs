@@ -4,10 +4,10 @@ use super::breaker::Trial;
 use super::health::{BREAKERS, EndpointState, Outcome};
 use super::lane::Lane;
 use super::quota::{Observed, Taken};
-use crate::catalog::{CapabilitySet, LimitScope, Secret};
+use crate::catalog::{CapabilitySet, LimitScope, Secret, TaskGroup};
 use crate::routing::verdict::Scope;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// A request under way at an endpoint; dropping it ends that. What it took of the limits is given back unless
 /// it was [sent](Self::sent).
@@ -16,6 +16,10 @@ pub struct InFlight {
     state: Arc<EndpointState>,
     key: Key,
     sent: bool,
+    /// What its answer teaches about.
+    task: Option<TaskGroup>,
+    /// It has taught that.
+    taught: AtomicBool,
     /// What it tries out.
     pub(super) trials: [Option<Trial>; BREAKERS],
 }
@@ -32,13 +36,23 @@ enum Key {
 impl InFlight {
     /// With one of our keys; it has been counted.
     pub(super) fn new(state: Arc<EndpointState>, lane: usize, taken: Taken) -> Self {
-        Self { state, key: Key::Ours { lane, taken }, sent: false, trials: Default::default() }
+        Self::at(state, Key::Ours { lane, taken })
+    }
+
+    fn at(state: Arc<EndpointState>, key: Key) -> Self {
+        let (task, taught, trials) = (None, AtomicBool::new(false), Default::default());
+        Self { state, key, sent: false, task, taught, trials }
+    }
+
+    /// What it asks for: how well that is answered is learned, too.
+    pub fn asks_for(&mut self, task: TaskGroup) {
+        self.task = Some(task);
     }
 
     /// With a caller's own key.
     pub(super) fn borrowed(state: Arc<EndpointState>, key: Secret) -> Self {
         state.in_flight.fetch_add(1, Relaxed);
-        Self { state, key: Key::Borrowed(key), sent: false, trials: Default::default() }
+        Self::at(state, Key::Borrowed(key))
     }
 
     /// The endpoint's state.
@@ -79,6 +93,10 @@ impl InFlight {
 
     /// Learns from the attempt.
     pub fn observe(&self, outcome: Outcome, now_ms: u64) {
+        // A flawed answer may be delivered all the same, for want of a better one.
+        if let Some(task) = self.task.filter(|_| !self.taught.load(Relaxed)) {
+            self.taught.store(self.state.fitness.observe(task, &outcome, now_ms), Relaxed);
+        }
         match self.key {
             Key::Ours { lane, .. } => self.state.observe(lane, outcome, now_ms),
             Key::Borrowed(_) => self.state.observe_borrowed(outcome, now_ms),

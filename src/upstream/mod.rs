@@ -8,6 +8,7 @@
 mod borrowed;
 mod breaker;
 mod budget;
+mod fitness;
 mod gone;
 pub mod health;
 pub mod hints;

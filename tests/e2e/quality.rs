@@ -45,8 +45,13 @@ fn by(answer: &Answer, slug: &str) {
 #[tokio::test]
 async fn plain_text_goes_to_the_fastest_and_a_hard_prompt_to_the_strongest() {
     let (_providers, router) = start("", "").await;
-    by(&send(&router, &[], &ask(PLAIN)).await, "fast");
-    by(&send(&router, &[], &hard()).await, "vast");
+    let (plain, hard) = (send(&router, &[], &ask(PLAIN)).await, send(&router, &[], &hard()).await);
+    by(&plain, "fast");
+    by(&hard, "vast");
+    let difficulty =
+        |answer: &Answer| answer.header("x-freeway-difficulty").and_then(|d| d.parse::<f32>().ok());
+    assert_eq!(plain.header("x-freeway-task"), Some("qa"));
+    assert!(difficulty(&plain).is_some_and(|d| d < 0.1) && difficulty(&hard).is_some_and(|d| d > 0.3));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What is true of a provider's models where its list says nothing, or something else.
 
 use crate::catalog::pattern::glob;
-use crate::catalog::{CapabilitySet, ListDialect, Model};
+use crate::catalog::{CapabilitySet, ListDialect, Model, Strengths};
 use serde::Deserialize;
 
 /// What is true of every model of a provider, where its list says nothing else.
@@ -41,8 +41,11 @@ pub struct ModelRule {
     pub context_tokens: Option<u32>,
     /// Their longest answer.
     pub max_output_tokens: Option<u32>,
-    /// Quality on hard prompts, 0 to 1.
+    /// Quality on hard prompts, 0 to 1; their strengths move with it.
     pub quality: Option<f32>,
+    /// The same for groups of tasks, as in `{ code = 0.8 }`.
+    #[serde(default)]
+    pub strengths: Strengths,
     /// Expected output speed, tokens a second.
     pub tokens_per_s: Option<f32>,
     /// They always reason before they answer.
@@ -83,6 +86,7 @@ impl ListRules {
             model.max_output_tokens = rule.max_output_tokens.or(model.max_output_tokens);
             model.tokens_per_s = rule.tokens_per_s.or(model.tokens_per_s);
             model.quality = rule.quality.unwrap_or(model.quality);
+            model.strengths = rule.strengths.or(model.strengths);
             model.for_code = rule.for_code.unwrap_or(model.for_code);
             model.reasoning_mandatory = rule.reasoning_mandatory.unwrap_or(model.reasoning_mandatory);
         }
