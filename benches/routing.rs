@@ -62,6 +62,7 @@ fn plans(c: &mut Criterion) {
                     policy: &policy,
                     seed,
                     last_chance: false,
+                    remembered: None,
                 }))
             });
         });
@@ -136,7 +137,8 @@ fn limited() -> Snapshot {
 /// One decision: a plan, a place taken at the best endpoint, and given back.
 fn decide(snapshot: &Snapshot, facts: &RequestFacts, seed: u64, now_ms: u64) {
     let classification = Classification { task: Task::Qa, difficulty: 0.4, output_tokens: 250 };
-    let ask = Ask { facts, classification, policy: &Policy::default(), seed, last_chance: true };
+    let ask =
+        Ask { facts, classification, policy: &Policy::default(), seed, last_chance: true, remembered: None };
     drop(black_box(snapshot.choose(&ask, now_ms)));
 }
 

@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | start | `main`, `cli`, `server` | Wiring. Knows everything, decides nothing. |
 //! | connect | `proxy`, `api`, `board`, `store`, `ledger`, `services`, `config`, `metrics`, `access_log`, `logs` | All I/O, all clocks, all of Pingora. |
-//! | remember | [`upstream`], [`queue`], `accounts`, `limits`, [`snapshot`] | Live state: atomics, never waits; the time is an argument. |
+//! | remember | [`upstream`], [`queue`], [`sessions`], `accounts`, `limits`, [`snapshot`] | Live state: atomics, never waits; the time is an argument. |
 //! | decide | [`money`], [`catalog`], [`protocol`], [`classifier`], [`training`], [`routing`], [`metering`] | Pure: bytes and numbers in, values out. |
 //!
 //! The two lower lines build without the `proxy` feature, with neither Pingora nor a runtime: that is what
@@ -28,6 +28,7 @@
 //! | [`money`] | Credits as integers; a price times tokens, rounded once. |
 //! | [`upstream`] | What is known of each endpoint right now: cooldowns, breaker, speed, what it turned out to lack. |
 //! | [`queue`] | Who waits for a place at an endpoint, and whose turn it is. |
+//! | [`sessions`] | Which endpoint answered a conversation last. |
 //! | [`snapshot`] | Catalog and live state as one request sees them, swapped whole. |
 //! | `accounts` | Who pays: keys, what a request may cost at worst, and reserving it from what is leased. |
 //! | `limits` | Requests by the minute, exactly, for each client address or account. |
@@ -133,6 +134,7 @@
 //! | what a status or an error text means | `src/routing/verdict.rs` and `verdict/words.rs` |
 //! | what is left of a limit | `src/upstream/quota/` |
 //! | for whom strong models are kept | `src/routing/keep.rs` |
+//! | whether a conversation stays with its model | `src/routing/stick.rs`; which one it is: `src/proxy/sessions.rs` |
 //! | how "try again later" is read | `src/upstream/hints.rs`: how long; `src/upstream/hints/met.rs`: which limit |
 //! | how a good answer says what is left | `src/upstream/limit_headers.rs` |
 //! | when an endpoint is left alone | `src/upstream/{health,breaker}.rs` |
@@ -153,7 +155,7 @@
 //! | headers | `src/proxy/forward.rs` up, `src/proxy/reply.rs` down |
 //! | a setting | `src/config/file.rs`, then the README's table and `conf/single-node.toml`; a test compares them |
 //! | a metric | `src/metrics.rs` or `metrics/`, then the README's table |
-//! | what of limits outlives a restart | `src/upstream/memory.rs`, `src/services/quota_keeper.rs` |
+//! | what of limits and conversations outlives a restart | `src/upstream/memory.rs`, `src/sessions/`, `src/services/state_keeper.rs` |
 //! | how a process stops, and another takes over | `src/services/drain.rs`, `src/server/{handover,front}.rs` |
 //! | the simulated models | `conf/simulated.toml`, `src/services/simulate/` |
 //! | a known quirk of a provider | `tests/fixtures/`, one file or two |
@@ -168,6 +170,7 @@ pub mod money;
 pub mod protocol;
 pub mod queue;
 pub mod routing;
+pub mod sessions;
 pub mod snapshot;
 pub mod training;
 pub mod upstream;

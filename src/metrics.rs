@@ -97,6 +97,8 @@ pub struct Metrics {
     pub ledger: LedgerMetrics,
     /// The queue's.
     pub queue: QueueMetrics,
+    /// Answers to turns of conversations, by whether those stayed with their model.
+    pub session_turns: IntCounterVec,
     endpoints: EndpointGauges,
 }
 
@@ -173,6 +175,11 @@ impl Metrics {
             )?,
             ledger: build.ledger()?,
             queue: build.queue()?,
+            session_turns: build.counters(
+                "freeway_session_turns_total",
+                "Answers to turns of conversations by whether those stayed with their model.",
+                &["outcome"],
+            )?,
             endpoints: EndpointGauges::new(&build)?,
             registry: build.registry,
         })

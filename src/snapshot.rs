@@ -3,7 +3,7 @@
 use crate::catalog::{Catalog, OwnKeys, Provider, Secret};
 use crate::protocol::facts::RequestFacts;
 use crate::routing::condition::Condition;
-use crate::routing::{self, Candidate, Classification, Inputs, NoRoute, Policy, RoutePlan};
+use crate::routing::{self, Candidate, Classification, Inputs, NoRoute, Policy, Remembered, RoutePlan};
 use crate::upstream::{EndpointState, InFlight, Pool};
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ pub struct Snapshot {
     pub catalog: Catalog,
     /// The state of each, at the same position.
     pub states: Vec<Arc<EndpointState>>,
+    /// The id of each and its position, in order.
+    positions: Vec<(u64, u32)>,
 }
 
 impl Snapshot {
@@ -21,7 +23,16 @@ impl Snapshot {
     pub fn new(catalog: Catalog, pool: &Pool) -> Self {
         let states: Vec<_> = catalog.endpoints.iter().map(|endpoint| pool.state(endpoint)).collect();
         states.iter().zip(&catalog.endpoints).for_each(|(s, e)| s.listed(e.fingerprint()));
-        Self { catalog, states }
+        let ids = catalog.endpoints.iter().map(|endpoint| endpoint.id());
+        let mut positions: Vec<_> = ids.zip(0..).collect();
+        positions.sort_unstable();
+        Self { catalog, states, positions }
+    }
+
+    /// The position of the endpoint with this id.
+    pub fn position(&self, id: u64) -> Option<u32> {
+        let found = self.positions.binary_search_by_key(&id, |(known, _)| *known);
+        found.ok().map(|at| self.positions[at].1)
     }
 
     /// How the endpoint at `position` of the catalog is doing.
@@ -56,6 +67,7 @@ impl Snapshot {
             policy: ask.policy,
             seed: ask.seed,
             last_chance: ask.last_chance,
+            remembered: ask.remembered,
         };
         let chosen = || Ok(Choice { plan: routing::plan(&inputs)?, next: 0, own_keys: own_keys.clone() });
         let mut choice = chosen()?;
@@ -95,6 +107,8 @@ pub struct Ask<'a> {
     pub seed: u64,
     /// It cannot wait any longer.
     pub last_chance: bool,
+    /// What answered its conversation last; none where it is held to nothing.
+    pub remembered: Option<Remembered>,
 }
 
 /// A plan, and how far down it a request has come.

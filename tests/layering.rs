@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The lines, lowest first, with their rooms.
 const LINES: [(&str, &[&str]); 4] = [
     ("decide", &["money", "catalog", "protocol", "classifier", "training", "routing", "metering"]),
-    ("remember", &["upstream", "queue", "accounts", "limits", "snapshot"]),
+    ("remember", &["upstream", "queue", "sessions", "accounts", "limits", "snapshot"]),
     (
         "connect",
         &["api", "board", "proxy", "store", "ledger", "services", "config", "metrics", "access_log", "logs"],
@@ -81,7 +81,7 @@ const FORBIDDEN: [(&str, &str); 14] = [
 const ONLY_IN: [(&str, &[&str]); 5] = [
     (
         "std::fs",
-        &["cli", "config", "server", "services::catalog_sync", "services::quota_keeper", "store::sqlite"],
+        &["cli", "config", "server", "services::catalog_sync", "services::state_file", "store::sqlite"],
     ),
     ("std::env", &["cli", "server"]),
     ("pingora::proxy", &["proxy", "server"]),
@@ -126,7 +126,7 @@ fn every_listed_room_is_there() {
 /// A choice reads and changes nothing but atomics; the pool's map is for new catalogs.
 #[test]
 fn choosing_an_endpoint_takes_no_lock() {
-    const CHOOSING: [&str; 2] = ["upstream", "snapshot"];
+    const CHOOSING: [&str; 3] = ["upstream", "sessions", "snapshot"];
     let is_lock = |name: &Name| name.holds("Mutex") || name.holds("RwLock");
     for (path, source) in sources() {
         let module = module_of(&path);

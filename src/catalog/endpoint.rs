@@ -1,5 +1,6 @@
 //! Provider, model and endpoint: who serves, what is served, and the pair of both.
 
+use super::quantization::quantization;
 use super::{BaseUrl, Capability, CapabilitySet, Quotas, Strengths, Task, Terms};
 use serde::Deserialize;
 use std::fmt;
@@ -40,6 +41,18 @@ impl Endpoint {
         let limits = (model.context_tokens, model.max_output_tokens, model.created);
         (&self.upstream_model, &model.name, &model.aliases, model.capabilities, limits).hash(&mut hasher);
         hasher.finish()
+    }
+
+    /// A number for its key (FNV-1a), the same in every process and every version of the program.
+    pub fn id(&self) -> u64 {
+        self.key.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    }
+
+    /// In how many bits it is served, as in `fp8`; `None` when its name does not say.
+    pub fn quantization(&self) -> Option<&'static str> {
+        quantization(&self.upstream_model)
     }
 
     /// Whether `id` names it: the model's id, one of its aliases, or the endpoint's own key.
@@ -110,9 +123,9 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// It is known to train on prompts.
-    pub fn trains_on_prompts(&self) -> bool {
-        self.terms.trains_on_prompts == Some(true)
+    /// Nobody has found that it does not train on prompts.
+    pub fn may_train_on_prompts(&self) -> bool {
+        self.terms.trains_on_prompts != Some(false)
     }
 
     /// A provider at `base` of which nothing else is known: the slug for a name, no key, no limits.

@@ -12,6 +12,7 @@ mod own_keys;
 mod pattern;
 mod profile;
 mod quality;
+mod quantization;
 mod row;
 mod source;
 mod strengths;

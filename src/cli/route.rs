@@ -61,6 +61,7 @@ fn explain(config: &Config, body: &[u8], fetch: bool) -> Result<Explanation, Box
         policy: &config.policy,
         seed: config.seed,
         last_chance: false,
+        remembered: None,
     };
     let reasons = Some(classifier::reasons(body, &facts.features));
     Ok(Explanation { reasons, ..routing::explain(&inputs) })

@@ -103,6 +103,7 @@ struct Routing {
     forbid: Vec<String>,
     seed: u64,
     own_keys: bool,
+    session_idle_s: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -130,6 +131,7 @@ impl Default for Routing {
             forbid: Vec::new(),
             seed: 0,
             own_keys: false,
+            session_idle_s: 600,
         }
     }
 }
@@ -240,6 +242,7 @@ impl File {
                 ..Policy::default()
             },
             seed: self.routing.seed,
+            session_idle: Duration::from_secs(self.routing.session_idle_s),
             refresh: Duration::from_secs(self.catalog.refresh_s.max(1)),
             providers,
             simulated,

@@ -57,6 +57,8 @@ pub struct Config {
     pub policy: Policy,
     /// Seed of the tie-breaks.
     pub seed: u64,
+    /// How long a conversation may be silent and is still held to its model; zero: none is held.
+    pub session_idle: Duration,
     /// Time between refreshes of the model lists.
     pub refresh: Duration,
     /// The providers that can be called: those with a key, and those that need none.

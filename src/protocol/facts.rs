@@ -53,6 +53,21 @@ pub struct RequestFacts {
     pub edits: Edits,
     /// Keys of the caller's own, which come beside the body.
     pub own_keys: OwnKeys,
+    /// What the first system message and the first other message contain, as written: how a conversation
+    /// begins, and goes on beginning.
+    pub opening: [Option<Span>; 2],
+    /// The conversation it is part of. Found out beside the body, since that takes to know who asks.
+    pub session: Option<Session>,
+}
+
+/// The conversation a request is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// A hash that gives nothing of it away: of whoever asks, the model asked for, and the session.
+    pub key: u64,
+    /// It is held to the model that answered it before. Not so the first turn of a conversation that has no
+    /// name: it may be anybody's.
+    pub holds: bool,
 }
 
 /// What the answer to a request has to be like, to be of use to whoever asked.
@@ -105,6 +120,14 @@ pub struct Preferences {
     pub deny_data_collection: bool,
     /// `provider.sort` (or its `by`).
     pub sort: Option<Sort>,
+    /// `provider.sort.partition: "none"`: the order of `models` does not come before the sort.
+    pub across_models: bool,
+    /// `provider.quantizations[]`, in lower case; empty for any.
+    pub quantizations: Vec<String>,
+    /// `provider.preferred_min_throughput`, tokens a second: slower endpoints come last.
+    pub min_tokens_per_s: Option<f32>,
+    /// `provider.preferred_max_latency`, here in milliseconds: those that begin later come last.
+    pub max_ttft_ms: Option<f32>,
     /// `x-freeway-quality`, which comes beside the body: quality (1) against speed (0) for this request.
     pub quality: Option<f32>,
     /// Patterns of the `auto-router` plugin a model id must match; empty for all.
@@ -113,8 +136,12 @@ pub struct Preferences {
     pub excluded_models: Vec<String>,
     /// `plugins: context-compression` or `transforms: ["middle-out"]`: half the context is enough.
     pub context_compression: bool,
-    /// `session_id`, else `prompt_cache_key`.
+    /// `pin_model` of the `auto-router` plugin: the model that the last answer in the history names.
+    pub pinned_model: Option<String>,
+    /// `session_id`.
     pub session: Option<String>,
+    /// `prompt_cache_key`, where it is short enough to name a session.
+    pub cache_key: Option<String>,
 }
 
 /// `provider.sort`.
@@ -267,6 +294,8 @@ pub struct Edits {
     pub members: Vec<Member>,
     /// `name` members of messages in order: key quote to value end. At most one a message.
     pub message_names: Vec<Span>,
+    /// `model` members of answers in the history, where they are for the router: as above.
+    pub message_models: Vec<Span>,
     /// Items of `plugins` that cost nothing and choose no model.
     pub free_plugins: Vec<Span>,
     /// `reasoning.effort`, where `reasoning_effort` does not say it already.

@@ -67,8 +67,8 @@ pub fn rewrite_within(
                 out.keep(member.key.end + 1, end);
             }
             Action::Become(name, value) => out.put(format!("{}:{value}", json_string(name)).as_bytes()),
-            Action::KeepWithoutNames => {
-                keep_without_names(&mut out, body, edits, Span { start: member.start(), end });
+            Action::KeepWithout(members) => {
+                keep_without(&mut out, body, members, Span { start: member.start(), end });
             }
         }
     }
@@ -92,8 +92,8 @@ enum Action<'a> {
     Rename(Cow<'a, str>),
     /// Both are.
     Become(&'a str, String),
-    /// Messages lose their `name`.
-    KeepWithoutNames,
+    /// Messages lose these members.
+    KeepWithout(Vec<Span>),
 }
 
 struct Attempt<'a> {
@@ -110,8 +110,7 @@ impl<'a> Attempt<'a> {
         let name = member.name(self.body);
         match member.field {
             Field::Model => return Action::Value(json_string(&self.endpoint.upstream_model).into()),
-            Field::Messages if profile.strip_message_names => return Action::KeepWithoutNames,
-            Field::Messages => return Action::Keep,
+            Field::Messages => return self.messages(),
             Field::Reasoning if !profile.router_fields => return self.translate_reasoning(member),
             _ => {}
         }
@@ -123,6 +122,15 @@ impl<'a> Attempt<'a> {
             Field::Plugins => Action::Value(self.free_plugins().into()),
             _ => self.rename(member),
         }
+    }
+
+    /// Messages without what the provider rejects of them, or what is for the router.
+    fn messages(&self) -> Action<'a> {
+        let Edits { message_names, message_models, .. } = &self.facts.edits;
+        let names = message_names.iter().filter(|_| self.endpoint.provider.profile.strip_message_names);
+        let mut members: Vec<_> = names.chain(message_models).copied().collect();
+        members.sort_unstable_by_key(|member| member.start);
+        if members.is_empty() { Action::Keep } else { Action::KeepWithout(members) }
     }
 
     /// Members to be added at the end.
@@ -284,11 +292,20 @@ impl Member {
     }
 }
 
-/// Keeps `span` but for the `name` members of messages, each with one comma beside it.
-fn keep_without_names(out: &mut Splicer<'_>, body: &[u8], edits: &Edits, span: Span) {
+/// Keeps `span` but for some members of messages, in order, each with one comma beside it.
+fn keep_without(out: &mut Splicer<'_>, body: &[u8], mut members: Vec<Span>, span: Span) {
     let is_space = |b: &u8| matches!(b, b' ' | b'\n' | b'\t' | b'\r');
+    // Two that stand side by side go as one: there is one comma between them.
+    members.dedup_by(|next, before| {
+        let between = &body[before.end as usize..next.start as usize];
+        let side_by_side = between.iter().all(|b| is_space(b) || *b == b',');
+        if side_by_side {
+            before.end = next.end;
+        }
+        side_by_side
+    });
     let mut from = span.start;
-    for name in &edits.message_names {
+    for name in &members {
         let after = &body[name.end as usize..];
         let space_after = after.iter().take_while(|b| is_space(b)).count();
         let (start, end) = if after.get(space_after) == Some(&b',') {

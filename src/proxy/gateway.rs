@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::limits::SlidingLog;
 use crate::metrics::Metrics;
+use crate::sessions::Sessions;
 use crate::snapshot::Snapshot;
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
@@ -35,6 +36,8 @@ pub struct Gateway {
     pub(crate) ready: AtomicBool,
     /// Requests that wait for a place.
     pub(crate) waiting: Waiting,
+    /// What answered which conversation.
+    pub(crate) sessions: Sessions,
     pub(super) traffic: Arc<Traffic>,
     /// Requests of the last minute.
     pub(super) limits: SlidingLog,
@@ -55,6 +58,7 @@ impl Gateway {
         ledger: Option<Arc<Ledger>>,
     ) -> Self {
         let waiting = Waiting::new(config.queue.bounds);
+        let sessions = Sessions::new(u64::try_from(config.session_idle.as_millis()).unwrap_or(u64::MAX));
         Self {
             config,
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -66,6 +70,7 @@ impl Gateway {
             clock: Clock::start(),
             ready: AtomicBool::new(false),
             waiting,
+            sessions,
             traffic: Arc::default(),
             limits: SlidingLog::new(MINUTE_MS, MINUTE_KEYS),
             replays: Arc::default(),

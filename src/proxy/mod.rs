@@ -27,6 +27,7 @@ mod peers;
 mod prepare;
 mod quality;
 mod reply;
+mod sessions;
 mod settle;
 mod traffic;
 mod turns;

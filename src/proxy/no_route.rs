@@ -1,5 +1,6 @@
 //! What a client hears whose request no endpoint can take.
 
+use crate::catalog::Capability;
 use crate::protocol::errors::{ApiError, ErrorKind};
 use crate::routing::NoRoute;
 use serde_json::{Value, json};
@@ -23,6 +24,13 @@ pub(super) fn api_error(no_route: &NoRoute) -> ApiError {
             unavailable(error(ErrorKind::NoEndpoints), "constraint_filtered", false)
         }
         NoRoute::Privacy => unavailable(error(ErrorKind::NoEndpoints), "privacy_restricted", false),
+        // One answer in place of several, or tools that nobody runs: the request itself is at fault.
+        NoRoute::Unsupported { missing } if missing[..] == [Capability::MultipleChoices] => {
+            error(ErrorKind::InvalidRequest).param("n")
+        }
+        NoRoute::Unsupported { missing } if missing.contains(&Capability::ServerTools) => {
+            error(ErrorKind::UnsupportedTool).param("tools")
+        }
         NoRoute::Unsupported { missing } => {
             let names: Vec<_> = missing.iter().map(|c| c.name()).collect();
             unavailable(error(ErrorKind::NoEndpoints).with("missing", names), "no_endpoints", false)

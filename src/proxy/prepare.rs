@@ -7,7 +7,7 @@ use super::idempotency::{Claim, Found, Kept, Once};
 use super::limit::{Quota, Visitor};
 use super::turns::Placed;
 use super::wait::{Granted, NoPlace, Seeker};
-use super::{admit, own_keys, quality, wait};
+use super::{admit, own_keys, quality, sessions, wait};
 use crate::protocol::Dialect;
 use crate::protocol::errors::{ApiError, ErrorKind};
 use crate::protocol::facts::RequestFacts;
@@ -97,7 +97,8 @@ async fn decide(
     let own_keys = own_keys::read(headers, &gateway.config).map_err(refused)?;
     let quality = quality::read(headers).map_err(refused)?;
     let facts = inspect_body(&body).await.map_err(|invalid| refused(Box::new(invalid_request(invalid))))?;
-    let mut facts = RequestFacts { own_keys, ..facts };
+    let conversation = sessions::of(gateway, session, asked.visitor, &facts, &body).map_err(refused)?;
+    let mut facts = RequestFacts { own_keys, session: conversation, ..facts };
     facts.preferences.quality = quality;
     let claim = match asked.visitor {
         Some(visitor) => claim(gateway, session, visitor, &body).await?,

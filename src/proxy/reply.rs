@@ -15,6 +15,7 @@ use crate::protocol::Dialect;
 use crate::protocol::errors::{ApiError, ErrorKind, PreviousError};
 use crate::protocol::normalize::{Identity, Reply};
 use crate::routing::verdict::Refusal;
+use crate::routing::{Moved, Stick};
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
 use pingora::proxy::{FailToProxy, Session};
@@ -64,6 +65,9 @@ pub(super) fn success_head(
             set(&mut head, "x-freeway-byok", "true");
         }
         set(&mut head, "x-freeway-attempts", &attempts.to_string());
+        if let Some(session) = session(job, endpoint, attempts > 1) {
+            set(&mut head, "x-freeway-session", session.name());
+        }
         let Classification { task, difficulty, .. } = job.choice.plan.classification;
         set(&mut head, "x-freeway-task", task.name());
         set(&mut head, "x-freeway-difficulty", &format!("{difficulty:.2}"));
@@ -87,6 +91,19 @@ pub(super) fn success_head(
         None => {}
     }
     Box::new(head)
+}
+
+/// Whether the conversation stayed with its model. The one it should stay with may have failed since then, or
+/// have given its last place to another request.
+pub(super) fn session(job: &Job, answered: &Endpoint, failed: bool) -> Option<Stick> {
+    let plan = &job.choice.plan;
+    let first = plan.candidates.first().map(|c| &job.snapshot.catalog.endpoints[c.endpoint as usize]);
+    let elsewhere = first.is_some_and(|first| first.model.id != answered.model.id);
+    match plan.session? {
+        Stick::Kept if elsewhere && failed => Some(Stick::Moved(Moved::Health)),
+        Stick::Kept if elsewhere => Some(Stick::Moved(Moved::Quota)),
+        stick => Some(stick),
+    }
 }
 
 /// What an answer is, streamed or whole.
@@ -322,6 +339,7 @@ pub(super) fn metadata(job: &Job, tried: &[Tried], answered: Option<&Attempt>) -
     if let Some(e) = selected {
         attempts.push(json!({ "provider": e.provider.name, "model": e.model.id, "status": 200 }));
     }
+    let stick = selected.and_then(|endpoint| session(job, endpoint, !tried.is_empty()));
     let Classification { task, difficulty, .. } = job.choice.plan.classification;
     let by = selected.map_or("none", |e| e.provider.name.as_str());
     let value = json!({
@@ -335,7 +353,8 @@ pub(super) fn metadata(job: &Job, tried: &[Tried], answered: Option<&Attempt>) -
         "attempts": attempts,
         "pipeline": [{ "type": "router", "name": "freeway",
                        "data": { "task_type": task.name(), "difficulty": difficulty,
-                                 "expected_output_tokens": job.choice.plan.expected_output_tokens } }],
+                                 "expected_output_tokens": job.choice.plan.expected_output_tokens,
+                                 "session": stick.map(Stick::name) } }],
     });
     RawValue::from_string(value.to_string()).expect("a JSON value prints as JSON")
 }

@@ -126,6 +126,7 @@ impl Settlement {
         attempt.guard.observe(outcome, job.gateway.clock.ms_at(now));
         self.gateway.metrics.attempts.with_label_values(&[&*attempt.endpoint.key, "ok"]).inc();
         self.answered(attempt);
+        self.hold_session(job, attempt, now);
         self.line.ended = Ended::Complete;
         self.line.status = 200;
         self.line.reason = attempt.reply.finish_reason();
@@ -210,9 +211,21 @@ impl Settlement {
         self.gateway.metrics.attempts.with_label_values(&[&*attempt.endpoint.key, "client_left"]).inc();
         self.answered(attempt);
         if committed && job.shape.stream {
+            self.hold_session(job, attempt, Instant::now());
             let measured = attempt.reply.meter().measure(job.facts.requirements.prompt_tokens, counted);
             self.measured = Some(measured);
             self.charge(job, attempt, measured, store::Ended::Client, None);
+        }
+    }
+
+    /// The conversation is with this endpoint now.
+    fn hold_session(&self, job: &Job, attempt: &Attempt, now: Instant) {
+        if let Some(stick) = reply::session(job, &attempt.endpoint, self.line.attempts > 1) {
+            self.gateway.metrics.session_turns.with_label_values(&[stick.outcome()]).inc();
+        }
+        if let Some(session) = job.facts.session {
+            let now_ms = self.gateway.clock.ms_at(now);
+            self.gateway.sessions.remember(session.key, attempt.endpoint.id(), now_ms);
         }
     }
 

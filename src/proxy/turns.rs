@@ -4,7 +4,7 @@ use super::gateway::Gateway;
 use crate::limits::Key;
 use crate::protocol::facts::{Preferences, RequestFacts};
 use crate::queue::{Bounds, Queue, Turn};
-use crate::routing::{Classification, NoRoute};
+use crate::routing::{Classification, NoRoute, Remembered};
 use crate::snapshot::{Ask, Begun, Snapshot};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -130,8 +130,25 @@ pub(super) fn choose(
     last_chance: bool,
     now_ms: u64,
 ) -> Result<Begun, NoRoute> {
-    let (policy, seed) = (&gateway.config.policy, gateway.config.seed);
-    snapshot.choose(&Ask { facts, classification, policy, seed, last_chance }, now_ms)
+    let policy = &gateway.config.policy;
+    // Processes that have not heard of a conversation agree at least among equals.
+    let seed = gateway.config.seed ^ facts.session.map_or(0, |session| session.key);
+    let remembered = remembered(gateway, snapshot, facts, now_ms);
+    snapshot.choose(&Ask { facts, classification, policy, seed, last_chance, remembered }, now_ms)
+}
+
+/// What answered the request's conversation last; none where it is held to nothing.
+fn remembered(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    facts: &RequestFacts,
+    now_ms: u64,
+) -> Option<Remembered> {
+    let session = facts.session.filter(|session| session.holds)?;
+    Some(match gateway.sessions.recall(session.key, now_ms) {
+        Some(id) => snapshot.position(id).map_or(Remembered::Gone, Remembered::At),
+        None => Remembered::Nothing,
+    })
 }
 
 /// The same for requests that need the same and are about as long: where one finds no place, the others need
@@ -148,6 +165,7 @@ pub(super) fn class(facts: &RequestFacts, classification: Classification) -> u64
         no_fallbacks,
         require_parameters,
         deny_data_collection,
+        quantizations,
         ..
     } = preferences;
     let Preferences { allowed_models, excluded_models, context_compression, quality, .. } = preferences;
@@ -156,7 +174,7 @@ pub(super) fn class(facts: &RequestFacts, classification: Classification) -> u64
     (model, choices, models, order, only, ignore).hash(&mut class);
     own_keys.slugs().for_each(|slug| slug.hash(&mut class));
     (no_fallbacks, require_parameters, deny_data_collection, context_compression).hash(&mut class);
-    (allowed_models, excluded_models).hash(&mut class);
+    (allowed_models, excluded_models, quantizations).hash(&mut class);
     (requirements.hard, requirements.soft).hash(&mut class);
     (step(requirements.prompt_tokens), step(requirements.max_output_tokens.unwrap_or(u32::MAX)))
         .hash(&mut class);

@@ -13,6 +13,7 @@ mod policy;
 mod preferences;
 mod score;
 mod shortlist;
+mod stick;
 pub mod verdict;
 mod worth;
 
@@ -25,6 +26,7 @@ pub use plan::{Candidate, Exclusion, Inputs, NoRoute, RoutePlan};
 pub use policy::{Boost, Pin, Policy};
 pub use preferences::{AUTO_MODELS, is_auto};
 pub use score::Score;
+pub use stick::{Moved, Remembered, Stick};
 pub use worth::pressure;
 
 use crate::catalog::{CapabilitySet, Endpoint};
@@ -59,13 +61,19 @@ fn decide(inputs: &Inputs<'_>, on: Option<On<'_>>) -> Result<RoutePlan, NoRoute>
         Some(open) => ([open, Vec::new(), Vec::new(), Vec::new()], false),
         None => judge.look_at_all(on.unwrap_or(&mut |_, _| ()))?,
     };
+    let session = inputs.remembered.map(|remembered| stick::settle(remembered, &judge, &groups, &order));
+    let mut candidates = order.candidates(groups, most);
+    if let Some((_, Some(stays))) = session {
+        stick::put_first(&mut candidates, stays);
+    }
     Ok(RoutePlan {
-        candidates: order.candidates(groups, most),
+        candidates,
         classification,
         expected_output_tokens: judge.expected_output_tokens,
         tokens: judge.tokens,
         pinned: judge.wishes.pinned,
         last_resort,
+        session: session.map(|(stick, _)| stick),
     })
 }
 
@@ -130,6 +138,7 @@ impl<'a> Judge<'a> {
     fn look(&self, position: usize, rank: Rank) -> Judged {
         let row = &self.inputs.catalog.rows[position];
         let condition = (self.inputs.condition)(position, self.tokens);
+        let rank = self.wishes.measured(rank, row, &condition);
         let lacks = self.wishes.needs.hard.difference(row.capabilities.difference(condition.denied));
         let hold = match rank.is_pinned() {
             true => Hold::Free,

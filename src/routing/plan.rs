@@ -1,6 +1,6 @@
 //! What routing decides from, and what it decides.
 
-use super::{AtBest, Availability, Cause, Classification, Condition, Policy};
+use super::{AtBest, Availability, Cause, Classification, Condition, Policy, Remembered, Stick};
 use crate::catalog::{Capability, CapabilitySet, Catalog, Unmet};
 use crate::protocol::facts::RequestFacts;
 use serde::Serialize;
@@ -25,6 +25,8 @@ pub struct Inputs<'a> {
     pub seed: u64,
     /// It cannot wait for others: what is kept for harder requests is used before it is refused.
     pub last_chance: bool,
+    /// What answered the conversation last; none for requests that are held to nothing.
+    pub remembered: Option<Remembered>,
 }
 
 /// Whom to ask, in order.
@@ -42,6 +44,8 @@ pub struct RoutePlan {
     pub pinned: bool,
     /// Every capable endpoint had failed lately; these are tried all the same.
     pub last_resort: bool,
+    /// Whether the conversation stays with its model; none for requests that are held to nothing.
+    pub session: Option<Stick>,
 }
 
 /// One endpoint to try.
@@ -68,13 +72,13 @@ pub enum NoRoute {
     #[error("no models are available: configure a provider")]
     NothingConfigured,
     /// The caller's model patterns leave nothing.
-    #[error("no models match your request and model restrictions")]
+    #[error("No models match your request and model restrictions")]
     Restricted,
     /// The operator's rules leave nothing.
     #[error("no models are allowed here for this request")]
     Forbidden,
     /// The caller's provider lists leave nothing.
-    #[error("no allowed providers are available for the selected model")]
+    #[error("No allowed providers are available for the selected model")]
     NoAllowedProviders,
     /// The caller denies data collection and every endpoint may train on prompts.
     #[error("no endpoints found that match your data policy")]

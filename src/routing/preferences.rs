@@ -1,7 +1,7 @@
 //! What the caller wants of routing: filters and orders over the pool, and never a way out of it.
 
-use super::{Exclusion, NoRoute};
-use crate::catalog::{Capability, Catalog, Endpoint, OwnKeys, Requirements};
+use super::{Condition, Exclusion, NoRoute};
+use crate::catalog::{Capability, Catalog, Endpoint, OwnKeys, Requirements, Row};
 use crate::protocol::facts::{Preferences, RequestFacts};
 
 /// The model names that mean "choose for me".
@@ -33,6 +33,8 @@ pub(super) struct Rank {
     /// The caller has no key of its own for it.
     without_own_key: bool,
     provider: u32,
+    /// It is slower than the caller would like.
+    slow: bool,
     /// Its place among the operator's pins.
     pin: u32,
 }
@@ -40,7 +42,7 @@ pub(super) struct Rank {
 impl Rank {
     /// No order says anything of it.
     pub(super) const LAST: Self =
-        Self { model: u32::MAX, without_own_key: true, provider: u32::MAX, pin: u32::MAX };
+        Self { model: u32::MAX, without_own_key: true, provider: u32::MAX, slow: false, pin: u32::MAX };
 
     /// The same at a place among the operator's pins.
     pub(super) fn pinned(self, pin: u32) -> Self {
@@ -57,19 +59,15 @@ impl<'a> Wishes<'a> {
         let preferences = &facts.preferences;
         let model = facts.model.as_deref();
         let pinned = model.filter(|model| !is_auto(Some(model)));
-        if let Some(model) = pinned
-            && !catalog.serves(model)
-        {
-            let known = catalog.is_not_free(model);
-            return Err(if known {
-                NoRoute::NotFree(model.to_owned())
-            } else {
-                NoRoute::UnknownModel(model.to_owned())
-            });
-        }
         let fallbacks = preferences.models.iter().map(String::as_str);
         let pool = pinned.is_none() || fallbacks.clone().any(|model| is_auto(Some(model)));
-        let named = pinned.into_iter().chain(fallbacks).filter(|model| !is_auto(Some(model))).collect();
+        let before = preferences.pinned_model.as_deref().filter(|_| pinned.is_none());
+        let named = before.into_iter().chain(pinned).chain(fallbacks);
+        // What is not free or not known here is passed over.
+        let named: Vec<_> = named.filter(|model| !is_auto(Some(model)) && catalog.serves(model)).collect();
+        if named.is_empty() && !pool {
+            return Err(nobody_serves(model.unwrap_or_default(), !preferences.models.is_empty(), catalog));
+        }
         Ok(Self {
             preferences,
             own_keys: &facts.own_keys,
@@ -83,9 +81,16 @@ impl<'a> Wishes<'a> {
     /// They say nothing of endpoints: each may answer that can, and none comes first.
     pub(super) fn are_plain(&self) -> bool {
         let Preferences {
-            order, only, ignore, deny_data_collection, allowed_models, excluded_models, ..
+            order,
+            only,
+            ignore,
+            quantizations,
+            deny_data_collection,
+            allowed_models,
+            excluded_models,
+            ..
         } = self.preferences;
-        let lists = [order, only, ignore, allowed_models, excluded_models];
+        let lists = [order, only, ignore, quantizations, allowed_models, excluded_models];
         self.pool
             && self.named.is_empty()
             && !deny_data_collection
@@ -100,6 +105,7 @@ impl<'a> Wishes<'a> {
             return Err(Exclusion::OtherModel);
         }
         let wishes = self.preferences;
+        let named = named.map(|place| if wishes.across_models { 0 } else { place });
         if !self.pinned && !self.patterns_admit(endpoint) {
             return Err(Exclusion::Restricted);
         }
@@ -108,10 +114,10 @@ impl<'a> Wishes<'a> {
         let only = wishes.only.is_empty() || listed(&wishes.only).is_some();
         // An order without fallbacks is the whole choice.
         let ordered = in_order.is_some() || wishes.order.is_empty() || !wishes.no_fallbacks;
-        if !only || !ordered || listed(&wishes.ignore).is_some() {
+        if !only || !ordered || listed(&wishes.ignore).is_some() || self.other_quantization(endpoint) {
             return Err(Exclusion::Provider);
         }
-        if wishes.deny_data_collection && endpoint.provider.trains_on_prompts() {
+        if wishes.deny_data_collection && endpoint.provider.may_train_on_prompts() {
             return Err(Exclusion::Privacy);
         }
         let place = |position: Option<usize>| position.map_or(u32::MAX, |position| position as u32);
@@ -119,11 +125,37 @@ impl<'a> Wishes<'a> {
         Ok(Rank { model: place(named), without_own_key, provider: place(in_order), ..Rank::LAST })
     }
 
+    /// The place of an endpoint once it is known how it is doing.
+    pub(super) fn measured(&self, rank: Rank, row: &Row, condition: &Condition) -> Rank {
+        let Preferences { min_tokens_per_s, max_ttft_ms, .. } = *self.preferences;
+        let known = |measured: f32| Some(measured).filter(|measured| *measured > 0.0);
+        let speed = known(condition.tokens_per_s).or(known(row.tokens_per_s));
+        let below = min_tokens_per_s.is_some_and(|least| speed.is_some_and(|speed| speed < least));
+        let above =
+            max_ttft_ms.is_some_and(|most| known(condition.ttft_ms).is_some_and(|measured| measured > most));
+        Rank { slow: below || above, ..rank }
+    }
+
+    /// Whether its name says that it is quantized in a way the caller does not list.
+    fn other_quantization(&self, endpoint: &Endpoint) -> bool {
+        let wanted = &self.preferences.quantizations;
+        !wanted.is_empty() && endpoint.quantization().is_some_and(|known| wanted.iter().all(|w| w != known))
+    }
+
     /// The `auto-router` plugin's patterns; what is excluded stays out whatever else allows it.
     fn patterns_admit(&self, endpoint: &Endpoint) -> bool {
         let any = |patterns: &[String]| patterns.iter().any(|pattern| endpoint.matches(pattern));
         let Preferences { allowed_models, excluded_models, .. } = self.preferences;
         (allowed_models.is_empty() || any(allowed_models)) && !any(excluded_models)
+    }
+}
+
+/// Why there is nobody for a model, and for those named beside it if there are any.
+fn nobody_serves(model: &str, others: bool, catalog: &Catalog) -> NoRoute {
+    match (others, catalog.is_not_free(model)) {
+        (true, _) => NoRoute::Restricted,
+        (false, true) => NoRoute::NotFree(model.to_owned()),
+        (false, false) => NoRoute::UnknownModel(model.to_owned()),
     }
 }
 

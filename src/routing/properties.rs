@@ -72,6 +72,14 @@ prop_compose! {
     }
 }
 
+fn remembered() -> impl Strategy<Value = Remembered> {
+    prop_oneof![
+        1 => Just(Remembered::Nothing),
+        1 => Just(Remembered::Gone),
+        6 => (0..40u32).prop_map(Remembered::At),
+    ]
+}
+
 prop_compose! {
     fn preferences()(
         models in prop::collection::vec((0..14usize).prop_map(|i| format!("acme/m{i}")), 0..3),
@@ -79,12 +87,13 @@ prop_compose! {
         only in prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 0..3),
         flags in prop::array::uniform4(prop::bool::weighted(0.2)),
         excluded in prop::collection::vec(prop::sample::select(vec!["acme/*1", "c/*", "*m2"]), 0..2),
+        min_tokens_per_s in prop::option::weighted(0.3, 0.0..2_000f32),
     ) -> Preferences {
         let own = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect();
         let [no_fallbacks, require_parameters, deny_data_collection, compress] = flags;
         Preferences {
             models, order: own(order), only: own(only), no_fallbacks, require_parameters, deny_data_collection,
-            context_compression: compress, excluded_models: own(excluded), ..Preferences::default()
+            context_compression: compress, excluded_models: own(excluded), min_tokens_per_s, ..Preferences::default()
         }
     }
 }
@@ -125,7 +134,7 @@ proptest! {
         difficulty in 0.0..=1f32,
         policy in policy(),
         better in 0.3..=1f32,
-        flags in any::<(bool, u64)>(),
+        flags in (any::<bool>(), any::<u64>(), prop::option::of(remembered())),
     ) {
         let (mut endpoints, conditions): (Vec<_>, Vec<_>) = endpoints.into_iter().unzip();
         for (at, endpoint) in endpoints.iter_mut().enumerate() {
@@ -139,7 +148,7 @@ proptest! {
         let requirements = Requirements { hard, soft, prompt_tokens, max_output_tokens: None };
         let preferences = Preferences { sort, ..preferences.unwrap_or_default() };
         let facts = RequestFacts { choices: 1, requirements, preferences, ..RequestFacts::default() };
-        let (last_chance, seed) = flags;
+        let (last_chance, seed, remembered) = flags;
         let at = |position: usize| match alike {
             true => Condition { availability: conditions[position].availability, ..Condition::default() },
             false => conditions[position],
@@ -153,6 +162,7 @@ proptest! {
             policy: &policy,
             seed,
             last_chance,
+            remembered,
         };
         let best = Inputs { at_best: Some(&|position| at_best(&at(position), better)), ..all };
         prop_assert_eq!(plan(&best), plan(&all));
@@ -170,6 +180,7 @@ proptest! {
         difficulty in 0.0..=1f32,
         max_candidates in 0..10usize,
         seed in any::<u64>(),
+        remembered in prop::option::of(remembered()),
     ) {
         let (endpoints, conditions): (Vec<_>, Vec<_>) = endpoints.into_iter().unzip();
         let catalog = Catalog::new(endpoints);
@@ -188,6 +199,7 @@ proptest! {
             policy: &policy,
             seed,
             last_chance: false,
+            remembered,
         };
         let planned = plan(&inputs);
         prop_assert_eq!(&planned, &plan(&inputs), "the same inputs give the same plan");
@@ -213,7 +225,7 @@ proptest! {
             prop_assert_eq!(endpoint.model.satisfies(&needs), Ok(()));
             let open = condition(candidate as usize, 0).availability == Availability::Open;
             prop_assert!(open != plan.last_resort, "those that failed lately are asked only as a last resort");
-            prop_assert!(!facts.preferences.deny_data_collection || !endpoint.provider.trains_on_prompts());
+            prop_assert!(!facts.preferences.deny_data_collection || !endpoint.provider.may_train_on_prompts());
         }
     }
 }

@@ -118,6 +118,7 @@ impl World {
             policy: &self.policy,
             seed: 7,
             last_chance: false,
+            remembered: None,
         })
     }
 
@@ -483,6 +484,7 @@ fn planned(catalog: &Catalog, seed: u64) -> Vec<u32> {
         policy: &Policy::default(),
         seed,
         last_chance: false,
+        remembered: None,
     };
     plan(&inputs).expect("open").candidates.iter().map(|c| c.endpoint).collect()
 }

@@ -17,8 +17,8 @@ use crate::services::lease_renewal::LeaseRenewal;
 use crate::services::name_lookup::NameLookup;
 use crate::services::operator_http::{AdminHttp, MetricsHttp};
 use crate::services::queue_turns::QueueTurns;
-use crate::services::quota_keeper::{QuotaKeeper, QuotaKeeping};
 use crate::services::simulated_provider::{self, SimulatedProvider};
+use crate::services::state_keeper::{StateKeeper, StateKeeping};
 use crate::snapshot::Snapshot;
 use crate::store::{SqliteStore, StoreError};
 use crate::upstream::Pool;
@@ -115,7 +115,7 @@ pub enum StartError {
 pub struct Freeway {
     gateway: Arc<Gateway>,
     simulated: Option<SimulatedProvider>,
-    quotas: Option<Arc<QuotaKeeper>>,
+    state: Option<Arc<StateKeeper>>,
 }
 
 impl Freeway {
@@ -145,9 +145,9 @@ impl Freeway {
         let metrics = Metrics::new()?;
         let ledger = ledger(&config, &metrics)?;
         let gateway = Arc::new(Gateway::new(config, peers, metrics, snapshot, pool, ledger));
-        let quotas = QuotaKeeper::new(&gateway);
-        quotas.iter().for_each(|keeper| keeper.read());
-        Ok(Self { gateway, simulated, quotas })
+        let state = StateKeeper::new(&gateway);
+        state.iter().for_each(|keeper| keeper.read());
+        Ok(Self { gateway, simulated, state })
     }
 
     /// The proxy application; cheap to make, they share their state.
@@ -156,7 +156,7 @@ impl Freeway {
     }
 
     /// The loops the proxy needs beside it: model lists, name lookups, turns of those that wait, leases where
-    /// there are accounts, the file of what is used of limits where there is a data folder, and the simulated
+    /// there are accounts, the files of what outlives a restart where there is a data folder, and the simulated
     /// provider where it is in use. Call it once.
     pub fn background_services(&self) -> Vec<Box<dyn ServiceWithDependents>> {
         let gateway = || Arc::clone(&self.gateway);
@@ -169,8 +169,8 @@ impl Freeway {
             let renewal = LeaseRenewal { ledger, clock: *self.gateway.clock() };
             services.push(Box::new(background_service("lease renewal", renewal)));
         }
-        if let Some(keeper) = self.quotas.clone() {
-            services.push(Box::new(background_service("quota keeper", QuotaKeeping(keeper))));
+        if let Some(keeper) = self.state.clone() {
+            services.push(Box::new(background_service("state keeper", StateKeeping(keeper))));
         }
         if let Some(simulated) = self.simulated.clone() {
             services.push(Box::new(background_service("simulated provider", simulated)));
@@ -198,7 +198,7 @@ impl Freeway {
         server.bootstrap();
         if takes_over {
             // The listeners are here, so the other process has written down what it used.
-            self.quotas.iter().for_each(|keeper| keeper.read());
+            self.state.iter().for_each(|keeper| keeper.read());
         }
 
         let main = Reserved::new(config.listen, takes_over)?;
@@ -258,8 +258,8 @@ impl Freeway {
             let pingora = move || server.run(RunArgs { shutdown_signal: Box::new(Orders(orders)) });
             let thread = std::thread::Builder::new().name("pingora".to_owned());
             thread.spawn(pingora).map_err(StartError::System)?;
-            let Self { gateway, quotas, .. } = self;
-            let drain = Drain { gateway, quotas, signals, phases, order };
+            let Self { gateway, state, .. } = self;
+            let drain = Drain { gateway, state, signals, phases, order };
             drain.until_the_end(|| handover.is_awaited()).await.map_err(|Gone| StartError::Ended)
         });
         // Looks into the store may still hang.

@@ -3,7 +3,7 @@
 //! Pingora closes the listeners and then sleeps for the whole of its grace period. Here the process ends as
 //! soon as the last request has ended and its charge is durable.
 
-use super::quota_keeper::QuotaKeeper;
+use super::state_keeper::StateKeeper;
 use crate::proxy::Gateway;
 use async_trait::async_trait;
 use pingora::server::{ExecutionPhase, ShutdownSignal, ShutdownSignalWatch};
@@ -100,8 +100,8 @@ impl ShutdownSignalWatch for Orders {
 pub struct Drain {
     /// Whose requests are waited for.
     pub gateway: Arc<Gateway>,
-    /// What writes down what is used of limits.
-    pub quotas: Option<Arc<QuotaKeeper>>,
+    /// What is kept beyond its end.
+    pub state: Option<Arc<StateKeeper>>,
     /// What the process is told.
     pub signals: Signals,
     /// Where Pingora is.
@@ -144,7 +144,7 @@ impl Drain {
 
     /// Closes the listeners and waits for the requests. `false`: they are not to be waited for.
     async fn drain(&mut self, closing: Closing) -> bool {
-        let Self { gateway, quotas, signals, phases, order } = self;
+        let Self { gateway, state, signals, phases, order } = self;
         let config = gateway.config();
         let running = gateway.traffic().running();
         tracing::info!(requests = running, handed_over = closing == Closing::HandedOver, "stopping");
@@ -160,7 +160,7 @@ impl Drain {
             ledger.retire();
         }
         if closing == Closing::HandedOver {
-            quotas.iter().for_each(|keeper| keeper.hand_over());
+            state.iter().for_each(|keeper| keeper.hand_over());
         }
         order.send_replace(Some(closing));
         let mut drained = std::pin::pin!(drained(gateway, phases));
@@ -181,7 +181,7 @@ impl Drain {
     }
 
     fn close(&self, patience: Duration) {
-        self.quotas.iter().for_each(|keeper| keeper.save());
+        self.state.iter().for_each(|keeper| keeper.save());
         let Some(ledger) = &self.gateway.ledger else { return };
         if !ledger.close(patience) {
             tracing::error!("the ledger cannot be written; the last charges are lost");

@@ -28,7 +28,8 @@ fn ask(snapshot: &Snapshot, now_ms: u64, down: &dyn Fn(usize) -> Option<Cause>) 
     let facts = RequestFacts { choices: 1, ..RequestFacts::default() };
     let classification = Classification { task: Task::Qa, difficulty: 0.5, output_tokens: 250 };
     let policy = Policy::default();
-    let ask = Ask { facts: &facts, classification, policy: &policy, seed: 0, last_chance: true };
+    let ask =
+        Ask { facts: &facts, classification, policy: &policy, seed: 0, last_chance: true, remembered: None };
     let Begun { mut choice, position, guard } = snapshot.choose(&ask, now_ms).expect("a route");
     let (mut next, mut asked) = (Some((position, guard)), Vec::new());
     while let Some((position, mut guard)) = next {

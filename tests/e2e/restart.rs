@@ -75,5 +75,8 @@ async fn a_damaged_file_is_spoken_of_and_does_not_keep_it_from_starting() {
     };
     let router = router.restart("TERM", damage).await;
     assert_eq!(statuses(&router, "alpha/chat:free", 1).await, [200]);
+    let said =
+        async { while !router.logs().contains("is not known") && !router.metrics().await.is_empty() {} };
+    within("it to be said", said).await;
     assert_eq!(router.logs().matches("is not known").count(), 1, "{}", router.logs());
 }

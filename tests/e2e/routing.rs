@@ -69,6 +69,9 @@ async fn attachments_anywhere_in_the_history_choose_a_model_that_takes_them() {
         "vision",
     )
     .await;
+    let system = json!({"model": "auto", "messages": [
+        {"role": "developer", "content": [image]}, {"role": "user", "content": "Sure?"}]});
+    check(client, "a system message", system, "vision").await;
     let earlier = json!({"model": "auto", "messages": [
         {"role": "user", "content": [image]}, {"role": "assistant", "content": "A cat."},
         {"role": "user", "content": "Sure?"}]});
@@ -79,6 +82,65 @@ async fn attachments_anywhere_in_the_history_choose_a_model_that_takes_them() {
     check(client, "video", parts(json!([video])), "video").await;
     let file = json!({"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBE"}});
     check(client, "file", parts(json!([file])), "file").await;
+}
+
+#[tokio::test]
+async fn an_image_in_a_tools_answer_needs_vision_too() {
+    let (_provider, router) = abilities().await;
+    let client = &mut router.client().await;
+    let image = json!({"type": "image_url", "image_url": {"url": "https://example.test/a.png"}});
+    let call = json!({"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}});
+    let history = json!({"model": "auto", "messages": [
+        {"role": "user", "content": "Weather?"},
+        {"role": "assistant", "content": null, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": [image]}]});
+    check(client, "both", history, "all").await;
+}
+
+#[tokio::test]
+async fn rarer_needs_are_held_to_or_given_up_as_the_field_says() {
+    let (provider, router) = abilities().await;
+    let client = &mut router.client().await;
+    let video = json!({"type": "input_video", "video_url": {"url": "https://example.test/a.mp4"}});
+    check(client, "the older spelling of video", parts(json!([video])), "video").await;
+    check(client, "structured_outputs", with(ask("hi"), json!({"structured_outputs": true})), "schema").await;
+    // What may be dropped is preferred, and no more.
+    for soft in [
+        json!({"reasoning": {"effort": "high"}}),
+        json!({"logprobs": true, "top_logprobs": 2}),
+        json!({"verbosity": "low", "min_p": 0.1}),
+        json!({"plugins": ["web"]}),
+    ] {
+        let answer = client.chat(&with(ask("hi"), soft.clone())).await;
+        assert_eq!(answer.status, 200, "{soft}");
+    }
+    let calls = provider.requests().len();
+    let server_tool = json!({"tools": [{"type": "openrouter:web_search"}]});
+    for (members, status, code, param) in [
+        (
+            json!({"modalities": ["text", "audio"], "audio": {"voice": "a", "format": "wav"}}),
+            404,
+            "no_endpoints",
+            json!(null),
+        ),
+        (json!({"n": 2}), 400, "invalid_request", json!("n")),
+        (server_tool, 400, "unsupported_tool", json!("tools")),
+        (
+            json!({"response_format": {"type": "grammar", "grammar": "root ::= x"}}),
+            404,
+            "no_endpoints",
+            json!(null),
+        ),
+    ] {
+        let answer = client.chat(&with(ask("hi"), members.clone())).await;
+        let error = &answer.json()["error"];
+        assert_eq!(
+            (answer.status, &error["code"], &error["param"]),
+            (status, &json!(code), &param),
+            "{members}"
+        );
+    }
+    assert_eq!(provider.requests().len(), calls);
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@
 pub enum ErrorKind {
     /// The body is malformed, or a field of it is wrong.
     InvalidRequest,
+    /// A tool that nobody at hand runs.
+    UnsupportedTool,
     /// The messages are wrong: none, an unknown role or content part.
     InvalidPrompt,
     /// Prompt and answer exceed every candidate's context.
@@ -86,8 +88,9 @@ const fn row(
 
 impl ErrorKind {
     /// Every kind, in the order of the table.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::InvalidRequest,
+        Self::UnsupportedTool,
         Self::InvalidPrompt,
         Self::ContextLengthExceeded,
         Self::InvalidApiKey,
@@ -118,6 +121,7 @@ impl ErrorKind {
         const INVALID: &str = "invalid_request_error";
         match self {
             Self::InvalidRequest => row(400, INVALID, "invalid_request", "invalid_request", ByStatus),
+            Self::UnsupportedTool => row(400, INVALID, "unsupported_tool", "invalid_request", ByStatus),
             Self::InvalidPrompt => row(400, INVALID, "invalid_request", "invalid_prompt", ByStatus),
             Self::ContextLengthExceeded => {
                 row(400, INVALID, "context_length_exceeded", "context_length_exceeded", ByStatus)

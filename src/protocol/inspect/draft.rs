@@ -17,7 +17,7 @@ use std::ops::RangeInclusive;
 const MAX_FIELD_NAME_BYTES: usize = 256;
 
 /// Longest `session_id`, in characters; OpenRouter's limit.
-const MAX_SESSION_CHARS: usize = 256;
+pub const MAX_SESSION_CHARS: usize = 256;
 
 /// Most choices of one request; OpenAI's limit.
 const MAX_CHOICES: i64 = 128;
@@ -37,7 +37,8 @@ pub(super) struct Draft<'a> {
     unknown: Vec<Cow<'a, str>>,
     max_tokens: Option<u32>,
     max_completion_tokens: Option<u32>,
-    prompt_cache_key: Option<String>,
+    /// The model that the last answer in the history names.
+    pub(super) answered_by: Option<Str>,
     logprobs: bool,
     top_logprobs: bool,
 }
@@ -66,12 +67,11 @@ impl<'a> Draft<'a> {
         }
         self.finish_tools(cursor).map_err(Invalid::named)?;
         self.finish_reasoning().map_err(Invalid::named)?;
-        self.finish_plugins();
+        self.finish_plugins(cursor);
         let facts = &mut self.facts;
         facts.choices = facts.choices.max(1);
         facts.requirements.prompt_tokens = self.estimate.tokens();
         facts.requirements.max_output_tokens = self.max_completion_tokens.or(self.max_tokens);
-        facts.preferences.session = facts.preferences.session.take().or(self.prompt_cache_key);
         facts.edits.object_start = object.start;
         facts.edits.object_end = object.end;
         Ok(self.facts)
@@ -166,7 +166,7 @@ impl<'a> Draft<'a> {
             Field::Plugins => self.plugins(cursor)?,
             Field::Transforms => self.transforms(cursor)?,
             Field::SessionId => self.facts.preferences.session = session(cursor)?,
-            Field::PromptCacheKey => self.prompt_cache_key = cache_key(cursor)?,
+            Field::PromptCacheKey => self.facts.preferences.cache_key = cache_key(cursor)?,
             _ => drop(cursor.skip()?),
         }
         Ok(())

@@ -11,6 +11,10 @@ use crate::catalog::Capability;
 struct Message {
     role: Option<Role>,
     has_content: bool,
+    /// Its content as written.
+    content: Span,
+    /// Its `model`: the member, and the name.
+    model: Option<(Span, Str)>,
     text_bytes: u32,
     /// Position of a `refusal` part.
     refusal: Option<u32>,
@@ -19,7 +23,7 @@ struct Message {
 }
 
 /// Members that decide something; given twice, parsers would disagree on what.
-const ONCE: [&str; 4] = ["role", "content", "name", "tool_calls"];
+const ONCE: [&str; 5] = ["role", "content", "name", "tool_calls", "model"];
 
 impl<'a> Draft<'a> {
     pub(super) fn messages(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Invalid> {
@@ -48,6 +52,11 @@ impl<'a> Draft<'a> {
             return Err(fault.under(&format!("content.[{part}].type")));
         }
         self.estimate.message();
+        self.facts.opening[usize::from(role != Role::System)].get_or_insert(message.content);
+        if let (Role::Assistant, Some((member, name))) = (role, message.model) {
+            self.facts.edits.message_models.push(member);
+            self.answered_by = Some(name);
+        }
         let features = &mut self.facts.features;
         features.texts[first_text..].iter_mut().for_each(|text| text.role = role);
         match role {
@@ -77,13 +86,19 @@ impl<'a> Draft<'a> {
         }
         match name {
             "role" => message.role = Some(role(cursor)?),
-            "content" => self.content(cursor, message, index)?,
+            "content" => {
+                cursor.kind()?;
+                let start = cursor.pos() as u32;
+                self.content(cursor, message, index)?;
+                message.content = Span { start, end: cursor.pos() as u32 };
+            }
             "name" => {
                 cursor.text_or_null()?;
-                self.facts
-                    .edits
-                    .message_names
-                    .push(Span { start: key.span.start - 1, end: cursor.pos() as u32 });
+                self.facts.edits.message_names.push(member(cursor, key));
+            }
+            "model" if cursor.kind()? == Kind::String => {
+                let name = cursor.string()?;
+                message.model = Some((member(cursor, key), name));
             }
             "tool_calls" => self.tool_calls(cursor, message)?,
             "function_call" if cursor.kind()? == Kind::Object => self.tool_call(cursor, message)?,
@@ -226,6 +241,11 @@ fn role(cursor: &mut Cursor<'_>) -> Result<Role, Invalid> {
         "tool" | "function" => Ok(Role::Tool),
         _ => Err(Invalid::value("must be system, developer, user, assistant, tool or function")),
     }
+}
+
+/// From the key's first quote to where the value has just ended.
+fn member(cursor: &Cursor<'_>, key: Str) -> Span {
+    Span { start: key.span.start - 1, end: cursor.pos() as u32 }
 }
 
 /// Refuses a value of another kind than `kind`.

@@ -21,6 +21,7 @@ mod tools;
 
 use super::facts::RequestFacts;
 use draft::Draft;
+pub use draft::MAX_SESSION_CHARS;
 use scan::{Cursor, Syntax};
 
 /// Most members of the top-level object. Requests have about ten; searching them one after the

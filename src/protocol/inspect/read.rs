@@ -13,7 +13,7 @@ pub(super) const MAX_NAME_CHARS: usize = 1024;
 pub(super) const MAX_NAMES: usize = 1024;
 
 /// All patterns of one list together, in characters.
-const MAX_NAMES_CHARS: usize = 65_536;
+pub(super) const MAX_NAMES_CHARS: usize = 65_536;
 
 impl<'a> Cursor<'a> {
     /// Walks an object's members by name, or passes over a null (false). Errors of a member are

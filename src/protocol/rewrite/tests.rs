@@ -229,6 +229,18 @@ fn names_of_messages_are_removed_wherever_they_stand() {
 }
 
 #[test]
+fn models_of_answers_are_removed_where_they_were_for_the_router() {
+    let profile = || FieldProfile { strip_message_names: true, ..FieldProfile::default() };
+    let plugins = |pin| format!(r#""plugins":[{{"id":"auto-router","pin_model":{pin}}}]"#);
+    let answers = r#"[{"model":"a/b","role":"assistant","content":"x"},{"role":"assistant","content":"y", "name":"n" , "model":"c/d"},{"role":"user","model":1,"content":"z"}]"#;
+    let body = |pin| format!(r#"{{"model":"auto","messages":{answers},{}}}"#, plugins(pin));
+    let sent = |messages: &str| format!(r#"{{"model":"up/m","messages":{messages}}}"#);
+    let bare = r#"[{"role":"assistant","content":"x"},{"role":"assistant","content":"y"},{"role":"user","model":1,"content":"z"}]"#;
+    assert_eq!(apply(&body(true), &endpoint(profile(), ALL())), sent(bare));
+    assert_eq!(apply(&body(false), &endpoint(FieldProfile::default(), ALL())), sent(answers));
+}
+
+#[test]
 fn a_large_prompt_is_not_copied() {
     let image = "A".repeat(1 << 20);
     let body =

@@ -233,7 +233,7 @@ fn choose(
     let facts = facts(request);
     let Request { task, difficulty, .. } = *request;
     let classification = Classification { task, difficulty, output_tokens: usual_output(request) };
-    let ask = Ask { facts: &facts, classification, policy, seed: id as u64, last_chance };
+    let ask = Ask { facts: &facts, classification, policy, seed: id as u64, last_chance, remembered: None };
     snapshot.choose(&ask, now_ms)
 }
 

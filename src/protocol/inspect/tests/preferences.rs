@@ -99,12 +99,81 @@ fn middle_out_is_context_compression() {
 #[test]
 fn a_session_is_named_by_its_id_or_its_cache_key() {
     let session = |fields: &str| with(fields).preferences.session;
+    let cache_key = |fields: &str| with(fields).preferences.cache_key;
     assert_eq!(session(r#""prompt_cache_key":"k","session_id":"s""#).as_deref(), Some("s"));
-    assert_eq!(session(r#""prompt_cache_key":"k""#).as_deref(), Some("k"));
+    assert_eq!(cache_key(r#""prompt_cache_key":"k""#).as_deref(), Some("k"));
     assert_eq!(session(r#""session_id":"""#), None);
     assert!(session(&format!(r#""session_id":"{}""#, "é".repeat(256))).is_some());
     refuse_field(&format!(r#""session_id":"{}""#, "s".repeat(257)), "session_id");
-    assert_eq!(session(&format!(r#""prompt_cache_key":"{}""#, "s".repeat(9999))), None);
+    assert_eq!(cache_key(&format!(r#""prompt_cache_key":"{}""#, "s".repeat(9999))), None);
+}
+
+#[test]
+fn speed_may_be_wished_for_by_number_or_percentile() {
+    let wishes = |json: &str| with(&format!(r#""provider":{{{json}}}"#)).preferences;
+    let throughput = |json: &str| wishes(&format!(r#""preferred_min_throughput":{json}"#)).min_tokens_per_s;
+    assert_eq!(throughput("50"), Some(50.0));
+    assert_eq!(throughput(r#"{"p90":20,"p50":80,"p99":5}"#), Some(80.0));
+    assert_eq!(wishes(r#""preferred_max_latency":1.5"#).max_ttft_ms, Some(1_500.0));
+    for harmless in ["null", "{}", r#""fast""#, "-1", "1e999", "[1]", r#"{"p50":null}"#, r#"{"x":1}"#] {
+        assert_eq!(throughput(harmless), None, "{harmless}");
+    }
+}
+
+#[test]
+fn quantizations_are_read_whatever_their_case() {
+    let quantizations =
+        |json: &str| with(&format!(r#""provider":{{"quantizations":{json}}}"#)).preferences.quantizations;
+    assert_eq!(quantizations(r#"["FP8","bf16"]"#), ["fp8", "bf16"]);
+    assert!(quantizations("null").is_empty());
+    refuse_field(r#""provider":{"quantizations":"fp8"}"#, "provider.quantizations");
+}
+
+#[test]
+fn sorting_across_models_is_asked_for_by_partition() {
+    let across = |json: &str| with(&format!(r#""provider":{{"sort":{json}}}"#)).preferences.across_models;
+    assert!(across(r#"{"by":"latency","partition":"none"}"#));
+    assert!(!across(r#"{"by":"latency","partition":"model"}"#));
+    assert!(!across(r#"{"by":"latency","partition":null}"#) && !across(r#""latency""#));
+    refuse_field(r#""provider":{"sort":{"partition":"all"}}"#, "provider.sort.partition");
+}
+
+#[test]
+fn entries_of_one_plugin_keep_to_one_limit() {
+    let entry = |patterns: usize| {
+        format!(r#"{{"id":"auto-router","allowed_models":[{}]}}"#, vec![r#""a""#; patterns].join(","))
+    };
+    let plugins = |a: usize, b: usize| format!(r#""plugins":[{},{}]"#, entry(a), entry(b));
+    assert_eq!(with(&plugins(1_000, 24)).preferences.allowed_models.len(), 1024);
+    refuse_field(&plugins(1_000, 25), "plugins.[1].allowed_models");
+}
+
+#[test]
+fn a_pin_is_the_model_that_the_last_answer_names() {
+    let pinned = |settings: &str, answers: &str| {
+        let body = format!(
+            r#"{{"plugins":[{{"id":"auto-router"{settings}}}],"messages":[{{"role":"user","content":"hi"}}{answers}]}}"#
+        );
+        let facts = inspect(body.as_bytes()).expect("a request");
+        (facts.preferences.pinned_model, facts.edits.message_models.len())
+    };
+    let answer = |model: &str| format!(r#",{{"role":"assistant","model":"{model}","content":"A"}}"#);
+    let two = answer("a/b") + &answer("c/d");
+    assert_eq!(pinned(r#","pin_model":true"#, &two), (Some("c/d".to_owned()), 2));
+    assert_eq!(pinned(r#","pin_model":false"#, &two), (None, 0), "they are left alone");
+    assert_eq!(pinned(r#","pin_model":true,"enabled":false"#, &two), (None, 0));
+    assert_eq!(pinned(r#","pin_model":true"#, ""), (None, 0));
+    let users = r#",{"role":"user","model":"c/d","content":"A"}"#;
+    assert_eq!(pinned(r#","pin_model":true"#, users), (None, 0));
+}
+
+#[test]
+fn a_conversation_is_known_by_its_first_messages() {
+    let body = br#"{"messages":[{"role":"user","content":"hi"},{"content": [{"type":"text","text":"be brief"}],"role":"system"},{"role":"user","content":"more"}]}"#;
+    let facts = inspect(body).expect("a request");
+    let opening =
+        facts.opening.map(|span| String::from_utf8_lossy(span.expect("there").of(body)).into_owned());
+    assert_eq!(opening, [r#"[{"type":"text","text":"be brief"}]"#, r#""hi""#]);
 }
 
 #[test]
