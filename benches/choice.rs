@@ -51,7 +51,7 @@ fn main() {
     let trained = train(rows);
     let known: Vec<Known> = read(&data.join("dev.jsonl.gz"));
     println!(
-        "| pool | prompts | models | quota | random % | strongest first % | Freeway % | oracle % | of the gap |"
+        "| pool | prompts | models | quota | random % | strongest first % | Freeway % | for quality alone % | oracle % | of the gap | for quality alone |"
     );
     println!("|{}", "---|".repeat(11));
     for source in POOLS {
@@ -183,8 +183,14 @@ impl<'a> Models<'a> {
             let body = chat.to_string().into_bytes();
             let facts = inspect(&body).expect("a request");
             let classification = trained.classify(&body, &facts.features).expect("new weights");
-            let ask =
-                Ask { facts: &facts, classification, policy: &policy, seed: at as u64, last_chance: true };
+            let ask = Ask {
+                facts: &facts,
+                classification,
+                policy: &policy,
+                seed: at as u64,
+                last_chance: true,
+                remembered: None,
+            };
             let mut begun = snapshot.choose(&ask, now_ms).expect("somebody is always open");
             correct += outcomes[begun.position];
             let tokens = classification.output_tokens;

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 const PROVIDERS: usize = 6;
 const MODELS: usize = 10;
 const CLIENTS: usize = 4;
-const REQUESTS: usize = 1_000;
+const REQUESTS: usize = 1_500;
 
 /// A way to be broken that no list of models tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
