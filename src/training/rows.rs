@@ -103,7 +103,7 @@ impl Row {
 pub(super) const OURS: &str = "the project's own";
 
 /// What a failure of such a question counts.
-const BY_LETTER: f32 = 0.15;
+const BY_LETTER: f32 = 0.3;
 
 /// Of many models so many fail where none can be said to succeed.
 const ALL_FAIL: f32 = 0.95;
