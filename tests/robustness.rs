@@ -83,7 +83,8 @@ fn two_thousand_turns_change_neither_the_task_nor_the_bounds() {
     let last = "Write a Python function that reverses a linked list.";
     let mut messages = vec![json!({ "role": "system", "content": "You are a helpful assistant." })];
     for turn in 0..1_000 {
-        messages.push(json!({ "role": "user", "content": format!("Tell me fact number {turn} about whales.") }));
+        messages
+            .push(json!({ "role": "user", "content": format!("Tell me fact number {turn} about whales.") }));
         messages.push(json!({ "role": "assistant", "content": "Whales are mammals. ".repeat(20) }));
     }
     messages.push(json!({ "role": "user", "content": last }));
@@ -103,6 +104,9 @@ fn a_system_prompt_says_what_a_plain_message_is_for() {
         .0
         .task
     };
-    assert_eq!(told("You are a translator. Translate every message of the user into French."), Task::Translation);
+    assert_eq!(
+        told("You are a translator. Translate every message of the user into French."),
+        Task::Translation
+    );
     assert_ne!(told("You are a helpful assistant."), Task::Translation);
 }
