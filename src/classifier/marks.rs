@@ -63,27 +63,9 @@ impl Marks {
         marks
     }
 
-    /// Everything as numbers of a like size, for the linear mixtures.
-    pub(crate) fn dense(&self) -> [f32; DENSE] {
-        let log = |count: u32| (1.0 + count as f32).ln();
-        let flag = |on: bool| f32::from(u8::from(on));
-        let tokens = self.words + self.characters;
-        [
-            log(self.bytes),
-            log(tokens),
-            log(self.numbers),
-            log(self.operators),
-            log(self.stops),
-            log(self.commas),
-            log(self.questions),
-            log(self.lines),
-            log(self.code_lines),
-            log(self.options),
-            flag(self.fenced),
-            flag(self.formula),
-            flag(self.characters > self.words),
-            self.bytes as f32 / (tokens.max(1) as f32) / 6.0,
-        ]
+    /// The logarithm of the length.
+    pub(crate) fn log_bytes(&self) -> f32 {
+        (1.0 + self.bytes as f32).ln()
     }
 
     /// Each count by its doublings, as features of their own.
@@ -107,9 +89,6 @@ impl Marks {
         tell(11, u64::from(self.formula));
     }
 }
-
-/// How many numbers [`Marks::dense`] has.
-pub(crate) const DENSE: usize = 14;
 
 const OPERATOR: u8 = 1;
 const STRUCTURE: u8 = 2;

@@ -12,7 +12,7 @@ mod weights;
 mod window;
 
 pub use form::Form;
-pub(crate) use marks::{DENSE, Marks};
+pub(crate) use marks::Marks;
 pub use reasons::{Reason, Reasons, reasons};
 pub(crate) use scan::{Feature, ROWS};
 pub use weights::BadWeights;
@@ -59,7 +59,7 @@ pub fn chance_to_fail(body: &[u8], features: &PromptFeatures) -> f32 {
 }
 
 /// At the plainest prompts so many weak models fail where a strong one does not, and as many the other way round.
-const PLAINEST: f32 = 0.12;
+const PLAINEST: f32 = 0.15;
 
 /// What was found out about a prompt.
 pub(crate) struct Judgement {
@@ -143,11 +143,10 @@ pub(crate) fn best_task(heads: &[f32; WIDTH]) -> Task {
 
 impl Mixture {
     pub(crate) fn of(&self, heads: &[f32; WIDTH], marks: &Marks) -> f32 {
-        let dense: f32 = self.dense.iter().zip(marks.dense()).map(|(weight, count)| weight * count).sum();
         self.gain * heads[Head::Gain as usize]
             + self.hardness * heads[Head::Hardness as usize]
             + self.within * heads[Head::Within as usize]
-            + dense
+            + self.length * marks.log_bytes()
             + self.constant
     }
 }

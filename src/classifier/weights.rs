@@ -3,7 +3,7 @@
 //! The file is a line of JSON, the [`Header`], and then the table, row by row. `freeway train` writes it.
 
 use super::form::Form;
-use super::marks::{DENSE, Marks};
+use super::marks::Marks;
 use super::scan::{ROWS, scan};
 use crate::catalog::Task;
 use serde::{Deserialize, Serialize};
@@ -43,14 +43,15 @@ pub(crate) struct Header {
     pub(crate) mixtures: [Mixture; Form::ALL.len()],
 }
 
-/// A weighted sum of heads and counts: the logit of the probability that a weaker model fails where a stronger
+/// A weighted sum of heads and length: the logit of the probability that a weaker model fails where a stronger
 /// one succeeds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Mixture {
     pub(crate) gain: f32,
     pub(crate) hardness: f32,
     pub(crate) within: f32,
-    pub(crate) dense: [f32; DENSE],
+    /// Of the logarithm of the length.
+    pub(crate) length: f32,
     pub(crate) constant: f32,
 }
 

@@ -206,9 +206,6 @@ const RECIPES: [(Form, [f32; 4]); Form::ALL.len()] = [
     (Form::Open, [0.0, 1.0, 0.2, 0.3]),
 ];
 
-/// Which of the counts is the logarithm of the length.
-const LENGTH: usize = 0;
-
 fn header(data: &Data, unseen: &[[f32; WIDTH]]) -> Header {
     let forms: Vec<Form> = unseen
         .iter()
@@ -231,7 +228,7 @@ fn mixture(data: &Data, unseen: &[[f32; WIDTH]], rows: &[usize], recipe: [f32; 4
             heads[Head::Gain as usize],
             heads[Head::Hardness as usize],
             heads[Head::Within as usize],
-            data.seen[at].dense()[LENGTH],
+            data.seen[at].marks.log_bytes(),
         ]
     };
     let deviations: [f32; 4] = std::array::from_fn(|part| deviation(rows.iter().map(|at| parts(*at)[part])));
@@ -243,9 +240,7 @@ fn mixture(data: &Data, unseen: &[[f32; WIDTH]], rows: &[usize], recipe: [f32; 4
     let outcomes: Vec<_> = rows.iter().filter_map(outcome).collect();
     let (slope, constant) = calibrate(&outcomes);
     let [gain, hardness, within, length] = weights.map(|weight| weight * slope);
-    let mut mixture = Mixture { gain, hardness, within, constant, ..Mixture::default() };
-    mixture.dense[LENGTH] = length;
-    mixture
+    Mixture { gain, hardness, within, length, constant }
 }
 
 fn deviation(values: impl Iterator<Item = f32> + Clone) -> f32 {

@@ -1,7 +1,7 @@
 //! Rows to learn from: prompts with what is known of them.
 
 use crate::catalog::Task;
-use crate::classifier::{self, DENSE, Marks};
+use crate::classifier::{self, Marks};
 use crate::protocol::inspect::inspect;
 use serde::Deserialize;
 
@@ -131,9 +131,5 @@ impl Seen {
     /// What one feature counts: long texts are no louder than short ones.
     pub(super) fn weight(&self) -> f32 {
         1.0 / (self.features.len().max(1) as f32).sqrt()
-    }
-
-    pub(super) fn dense(&self) -> [f32; DENSE] {
-        self.marks.dense()
     }
 }
