@@ -160,7 +160,7 @@ impl Judgement {
 
     fn output_tokens(&self) -> u32 {
         if let Some(asked) = self.asked_tokens {
-            return asked;
+            return asked.min(LONGEST as u32);
         }
         let learned = self.heads[Head::Length as usize].exp();
         let prompt = self.marks.bytes as f32 / 4.0;

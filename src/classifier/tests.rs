@@ -146,6 +146,7 @@ fn answers_are_expected_as_long_as_their_task_makes_them() {
     assert!(expect("What is the capital of France?") < expect("Write a short story about a dragon."));
     let long = format!("Translate to German: {}", "the cat sat on the mat. ".repeat(200));
     assert!(expect(&long) > 1_000);
+    assert_eq!(expect("Write a novel of 900 pages."), LONGEST as u32, "nobody answers with more at once");
 }
 
 #[test]
